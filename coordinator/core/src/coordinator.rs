@@ -1,0 +1,123 @@
+//! The state machine that runs pipelines on workers.
+
+mod admission;
+mod reports;
+mod roster;
+mod settle;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::effect::{Answer, Effects};
+use crate::event::{Event, RequestId, TaskReport};
+use crate::ids::{JobId, PipelineId, WorkerId};
+use crate::job::Job;
+use crate::pipeline::Pipeline;
+use crate::time::MonoTime;
+use crate::worker::Worker;
+
+/// How many pipelines are remembered after they are over; the one that ended first is forgotten first.
+pub const KEPT_PIPELINES: usize = 200;
+
+/// Everything the coordinator knows, and every decision it makes.
+///
+/// The same events at the same times lead to the same effects. Messages that are late, repeated or from strangers change
+/// nothing.
+#[derive(Debug)]
+pub struct Coordinator {
+    /// Silence longer than this ends a worker's stay.
+    lease: Duration,
+    pipelines: BTreeMap<u64, Pipeline>,
+    names: BTreeMap<PipelineId, u64>,
+    requests: BTreeMap<RequestId, u64>,
+    /// Pipelines that are not over, in the order they were submitted.
+    open: BTreeSet<u64>,
+    /// Pipelines that are over, in the order they ended.
+    ended: VecDeque<u64>,
+    workers: BTreeMap<WorkerId, Worker>,
+    next_pipeline: u64,
+    next_lease: u64,
+}
+
+impl Coordinator {
+    /// A coordinator without pipelines and workers, which believes a silent worker for as long as the lease.
+    pub fn new(lease: Duration) -> Self {
+        Self {
+            lease,
+            pipelines: BTreeMap::new(),
+            names: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            open: BTreeSet::new(),
+            ended: VecDeque::new(),
+            workers: BTreeMap::new(),
+            next_pipeline: 1,
+            next_lease: 1,
+        }
+    }
+
+    /// Takes in one event, and adds everything that follows from it to the effects.
+    pub fn handle(&mut self, now: MonoTime, event: Event, effects: &mut Effects) {
+        let quiet = matches!(event, Event::WorkerHeard(_) | Event::Task { report: TaskReport::Progress(_), .. });
+        match event {
+            Event::SubmitPipeline { spec, request } => {
+                effects.answer = Some(Answer::Submitted(self.submit(now, spec, request, effects)));
+            }
+            Event::CancelPipeline { pipeline } => {
+                effects.answer = Some(Answer::Cancelled(self.cancel(now, pipeline, effects)));
+            }
+            Event::WorkerJoined(arrival) => effects.answer = Some(Answer::Joined(self.join(now, arrival, effects))),
+            Event::WorkerHeard(lease) => {
+                self.hear(now, &lease);
+            }
+            Event::WorkerLeaving(lease) => self.leave(now, &lease),
+            Event::WorkerLost(lease) => {
+                if self.is_current(&lease) {
+                    self.lose(now, &lease.worker, "its connection ended", effects);
+                }
+            }
+            Event::Task { from, task, report } => self.report(now, &from, task, report, effects),
+            Event::Tick => {}
+        }
+        // Most events are signs of life, which open no new possibilities: with nothing due, there is nothing to decide.
+        if quiet && self.next_deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        self.expire(now, effects);
+        self.settle(now, effects);
+    }
+
+    /// When [`Event::Tick`] must be handled if nothing else happens before.
+    pub fn next_deadline(&self) -> Option<MonoTime> {
+        let leases = self.workers.values().map(|worker| worker.heard.after(self.lease));
+        let jobs = self.open_pipelines().flat_map(|pipeline| &pipeline.jobs).filter_map(|job| job.state.deadline());
+        leases.chain(jobs).min()
+    }
+
+    /// The pipeline of that name.
+    pub fn pipeline(&self, id: &PipelineId) -> Option<&Pipeline> {
+        self.pipelines.get(self.names.get(id)?)
+    }
+
+    /// Every pipeline that is known, in the order they were submitted.
+    pub fn pipelines(&self) -> impl DoubleEndedIterator<Item = &Pipeline> {
+        self.pipelines.values()
+    }
+
+    /// The job of that name.
+    pub fn job(&self, id: &JobId) -> Option<&Job> {
+        self.pipeline(&id.pipeline)?.job(&id.name)
+    }
+
+    /// Every worker that is believed to be alive, by name.
+    pub fn workers(&self) -> impl DoubleEndedIterator<Item = &Worker> {
+        self.workers.values()
+    }
+
+    fn open_pipelines(&self) -> impl Iterator<Item = &Pipeline> {
+        self.open.iter().filter_map(|number| self.pipelines.get(number))
+    }
+
+    fn job_mut(&mut self, id: &JobId) -> Option<&mut Job> {
+        self.pipelines.get_mut(self.names.get(&id.pipeline)?)?.job_mut(&id.name)
+    }
+}

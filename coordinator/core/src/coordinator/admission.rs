@@ -1,0 +1,92 @@
+//! What users ask for: pipelines that begin, end early, and are forgotten.
+
+use super::{Coordinator, KEPT_PIPELINES};
+use crate::effect::{CancelError, Effects, Record};
+use crate::event::RequestId;
+use crate::ids::{NAME_MAX, PipelineId};
+use crate::job::Input;
+use crate::pipeline::Pipeline;
+use crate::spec::{PipelineSpec, Violations};
+use crate::time::MonoTime;
+
+impl Coordinator {
+    /// Queues a pipeline under its name, with a number added when the name is taken.
+    pub(super) fn submit(
+        &mut self,
+        now: MonoTime,
+        mut spec: PipelineSpec,
+        request: Option<RequestId>,
+        effects: &mut Effects,
+    ) -> Result<PipelineId, Violations> {
+        let earlier = request.and_then(|request| self.requests.get(&request));
+        if let Some(pipeline) = earlier.and_then(|number| self.pipelines.get(number)) {
+            return Ok(pipeline.id.clone());
+        }
+        spec.validate()?;
+        spec.name = self.fresh_name(spec.name);
+        let number = self.next_pipeline;
+        self.next_pipeline += 1;
+        let id = spec.name.clone();
+        effects.persist.push(Record::Pipeline { spec: spec.clone(), request, number, created: now });
+        effects.changed.insert(id.clone());
+        self.names.insert(id.clone(), number);
+        self.open.insert(number);
+        if let Some(request) = request {
+            self.requests.insert(request, number);
+        }
+        self.pipelines.insert(number, Pipeline::new(spec, number, request, now));
+        Ok(id)
+    }
+
+    /// The name itself, or the first of `name-2`, `name-3`, … that is free, shortened where it would grow too long.
+    fn fresh_name(&self, wanted: PipelineId) -> PipelineId {
+        if !self.names.contains_key(&wanted) {
+            return wanted;
+        }
+        let numbered = |number: u64| {
+            let suffix = format!("-{number}");
+            let stem: String = wanted.as_str().chars().take(NAME_MAX - suffix.len()).collect();
+            PipelineId::new(format!("{}{suffix}", stem.trim_end_matches('-'))).ok()
+        };
+        (2..).filter_map(numbered).find(|name| !self.names.contains_key(name)).unwrap_or(wanted)
+    }
+
+    /// Stops what runs and forgets what waits. Asking again while tasks are still stopping is fine.
+    pub(super) fn cancel(&mut self, now: MonoTime, id: PipelineId, effects: &mut Effects) -> Result<(), CancelError> {
+        let pipeline = self.names.get(&id).and_then(|number| self.pipelines.get_mut(number));
+        let Some(pipeline) = pipeline else { return Err(CancelError::Unknown(id)) };
+        if pipeline.is_over() {
+            let state = pipeline.state();
+            return Err(CancelError::Over { pipeline: id, state });
+        }
+        if !pipeline.cancelled {
+            pipeline.cancelled = true;
+            effects.persist.push(Record::Cancelled { pipeline: id.clone() });
+            effects.changed.insert(id);
+        }
+        for job in &mut pipeline.jobs {
+            job.transition(now, Input::Cancel, effects);
+        }
+        Ok(())
+    }
+
+    /// Notes which pipelines are over, and drops the oldest of them when there are too many.
+    pub(super) fn retire(&mut self, effects: &mut Effects) {
+        let is_over = |number: &u64| self.pipelines.get(number).is_none_or(Pipeline::is_over);
+        let over: Vec<u64> = self.open.iter().copied().filter(is_over).collect();
+        for number in over {
+            self.open.remove(&number);
+            self.ended.push_back(number);
+        }
+        while self.ended.len() > KEPT_PIPELINES {
+            let oldest = self.ended.pop_front().and_then(|number| self.pipelines.remove(&number));
+            let Some(pipeline) = oldest else { continue };
+            self.names.remove(&pipeline.id);
+            if let Some(request) = pipeline.request {
+                self.requests.remove(&request);
+            }
+            effects.persist.push(Record::Forgotten { pipeline: pipeline.id.clone() });
+            effects.forgotten.push(pipeline.id);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What tasks say.
+
+use super::Coordinator;
+use crate::effect::{Command, Effects, Fact};
+use crate::event::{Progress, TaskReport};
+use crate::failure::Failure;
+use crate::gang::End;
+use crate::ids::TaskId;
+use crate::job::Input;
+use crate::time::MonoTime;
+use crate::worker::Lease;
+
+impl Coordinator {
+    /// Takes in a task's word, if it is one that runs, on the worker that passes it on.
+    pub(super) fn report(
+        &mut self,
+        now: MonoTime,
+        from: &Lease,
+        task: TaskId,
+        report: TaskReport,
+        effects: &mut Effects,
+    ) {
+        if !self.hear(now, from) {
+            return;
+        }
+        if !self.holds(from, &task) {
+            if matches!(report, TaskReport::Ready { .. } | TaskReport::Progress(_)) {
+                effects.send(
+                    &from.worker,
+                    task,
+                    Command::Stop { reason: "the task is not wanted any more".to_owned() },
+                );
+            }
+            return;
+        }
+        match report {
+            TaskReport::Ready { store_address } => {
+                if let Some(job) = self.job_mut(&task.job) {
+                    job.transition(now, Input::Ready { member: task.member, store_address }, effects);
+                }
+            }
+            TaskReport::Progress(progress) => self.progress(&task, progress, effects),
+            TaskReport::Succeeded { figures } => self.end(now, &task, End::Succeeded(figures), effects),
+            TaskReport::Failed { cause, message } => {
+                let failure = Failure { task: task.clone(), cause, message };
+                self.end(now, &task, End::Failed(failure), effects);
+            }
+            TaskReport::Stopped => self.end(now, &task, End::Stopped, effects),
+        }
+    }
+
+    /// Whether the task is one that is not over, and was given to that worker.
+    fn holds(&self, from: &Lease, task: &TaskId) -> bool {
+        let gang = self.job(&task.job).and_then(|job| job.state.gang());
+        gang.and_then(|gang| gang.live_member(task)).is_some_and(|member| member.slot.worker == from.worker)
+    }
+
+    fn progress(&mut self, task: &TaskId, progress: Progress, effects: &mut Effects) {
+        let Some(job) = self.job_mut(&task.job) else { return };
+        job.progress = Some(progress);
+        effects.changed.insert(task.job.pipeline.clone());
+        effects.facts.push(Fact::Progressed(task.job.clone()));
+    }
+}

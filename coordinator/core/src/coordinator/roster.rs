@@ -1,0 +1,132 @@
+//! Who is here: workers that join, are heard, leave, or fall silent.
+
+use super::Coordinator;
+use crate::effect::{Close, Effects, Fact, JoinError};
+use crate::event::Arrival;
+use crate::failure::{Cause, Failure};
+use crate::gang::{End, Gang};
+use crate::ids::{TaskId, WorkerId};
+use crate::job::{Input, JobState, STOP_TIMEOUT};
+use crate::time::MonoTime;
+use crate::worker::{Lease, Worker, WorkerState};
+
+impl Coordinator {
+    /// Lets a worker in, unless one of that name is alive.
+    pub(super) fn join(&mut self, now: MonoTime, arrival: Arrival, effects: &mut Effects) -> Result<Lease, JoinError> {
+        // A holder of the name whose lease is over makes room for the newcomer.
+        self.expire(now, effects);
+        if self.workers.contains_key(&arrival.worker) {
+            return Err(JoinError::NameTaken(arrival.worker));
+        }
+        if arrival.devices.is_empty() {
+            return Err(JoinError::NoSlots(arrival.worker));
+        }
+        let worker = Worker::new(arrival, self.next_lease, now);
+        self.next_lease += 1;
+        let lease = worker.lease.clone();
+        effects.facts.push(Fact::WorkerJoined(lease.worker.clone()));
+        self.workers.insert(lease.worker.clone(), worker);
+        Ok(lease)
+    }
+
+    /// Whether the lease is that of a worker who is here now.
+    pub(super) fn is_current(&self, lease: &Lease) -> bool {
+        self.workers.get(&lease.worker).is_some_and(|worker| worker.lease == *lease)
+    }
+
+    /// Believes the worker for another lease. Says whether it is who it claims to be.
+    pub(super) fn hear(&mut self, now: MonoTime, lease: &Lease) -> bool {
+        match self.workers.get_mut(&lease.worker) {
+            Some(worker) if worker.lease == *lease => {
+                worker.heard = worker.heard.max(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The worker gets no new tasks.
+    pub(super) fn leave(&mut self, now: MonoTime, lease: &Lease) {
+        if self.hear(now, lease)
+            && let Some(worker) = self.workers.get_mut(&lease.worker)
+        {
+            worker.state = WorkerState::Leaving;
+        }
+    }
+
+    /// A worker of the gang that is leaving: whatever ends the gang's attempt then is no fault of the job.
+    pub(super) fn leaving(&self, gang: &Gang) -> Option<WorkerId> {
+        let of =
+            |worker: &WorkerId| self.workers.get(worker).is_some_and(|worker| worker.state == WorkerState::Leaving);
+        gang.members.iter().map(|member| &member.slot.worker).find(|worker| of(worker)).cloned()
+    }
+
+    /// Gives up a worker and every task on it.
+    pub(super) fn lose(&mut self, now: MonoTime, id: &WorkerId, reason: &str, effects: &mut Effects) {
+        let Some(worker) = self.workers.get(id) else { return };
+        let tasks: Vec<TaskId> = worker.tasks().cloned().collect();
+        effects.facts.push(Fact::WorkerLost { worker: id.clone(), reason: reason.to_owned() });
+        for task in tasks {
+            let message = format!("worker `{id}` was lost: {reason}");
+            self.end(
+                now,
+                &task,
+                End::Failed(Failure { task: task.clone(), cause: Cause::WorkerLost, message }),
+                effects,
+            );
+        }
+        self.workers.remove(id);
+    }
+
+    /// A task is over: its slot is free, and its job hears of it.
+    pub(super) fn end(&mut self, now: MonoTime, task: &TaskId, end: End, effects: &mut Effects) {
+        for worker in self.workers.values_mut() {
+            worker.release(task);
+        }
+        let gang = self.job(&task.job).and_then(|job| job.state.gang());
+        let leaving = gang.and_then(|gang| self.leaving(gang));
+        if let End::Failed(Failure { task, cause, message }) = &end {
+            let (task, message) = (task.clone(), message.clone());
+            effects.facts.push(Fact::TaskFailed { task, cause: *cause, message });
+        }
+        if let Some(job) = self.job_mut(&task.job) {
+            job.transition(now, Input::Ended { member: task.member, end, leaving }, effects);
+        }
+    }
+
+    /// Does what is due: ends the stay of silent workers, and the wait for tasks that neither come up nor stop.
+    pub(super) fn expire(&mut self, now: MonoTime, effects: &mut Effects) {
+        let silent = self.workers.values().filter(|worker| worker.heard.after(self.lease) <= now);
+        let silent: Vec<Lease> = silent.map(|worker| worker.lease.clone()).collect();
+        for lease in silent {
+            self.dismiss(now, lease, format!("silent for {} s", self.lease.as_secs_f64()), effects);
+        }
+        let due = self.open_pipelines().flat_map(|pipeline| &pipeline.jobs);
+        let due = due.filter(|job| job.state.deadline().is_some_and(|deadline| deadline <= now));
+        let due: Vec<_> = due.map(|job| (job.id.clone(), job.state.clone())).collect();
+        for (id, state) in due {
+            match state {
+                JobState::Running(_) => {
+                    if let Some(job) = self.job_mut(&id) {
+                        job.transition(now, Input::Overdue, effects);
+                    }
+                }
+                JobState::Stopping { gang, .. } => {
+                    for (task, slot) in gang.live(&id) {
+                        if let Some(worker) = self.workers.get(&slot.worker) {
+                            let reason = format!("task `{task}` did not stop within {} s", STOP_TIMEOUT.as_secs());
+                            self.dismiss(now, worker.lease.clone(), reason, effects);
+                        }
+                    }
+                }
+                JobState::Waiting(_) | JobState::Over { .. } => {}
+            }
+        }
+    }
+
+    /// Ends a stay from this side. The agent ends what still runs when its stream closes, and may come back.
+    fn dismiss(&mut self, now: MonoTime, lease: Lease, reason: String, effects: &mut Effects) {
+        self.lose(now, &lease.worker, &reason, effects);
+        effects.close.push(Close { lease, reason });
+    }
+}

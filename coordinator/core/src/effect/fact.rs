@@ -1,0 +1,71 @@
+//! What is worth counting or logging.
+
+use crate::failure::Cause;
+use crate::ids::{Generation, JobId, TaskId, WorkerId};
+
+/// Something worth counting or logging.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// A worker came.
+    WorkerJoined(WorkerId),
+    /// A worker is gone.
+    WorkerLost {
+        /// The worker.
+        worker: WorkerId,
+        /// Why it is taken to be gone.
+        reason: String,
+    },
+    /// A job got its slots.
+    JobStarted {
+        /// The job.
+        job: JobId,
+        /// Which attempt it is, from 0.
+        attempt: u32,
+    },
+    /// A task failed.
+    TaskFailed {
+        /// The task.
+        task: TaskId,
+        /// What made it fail.
+        cause: Cause,
+        /// In words.
+        message: String,
+    },
+    /// A generation was formed.
+    GenerationFormed {
+        /// The job whose run it belongs to.
+        job: JobId,
+        /// The new generation.
+        generation: Generation,
+        /// How many ranks it has.
+        world_size: u32,
+        /// What made it necessary.
+        reason: FormReason,
+    },
+    /// A job made progress.
+    Progressed(JobId),
+    /// A job is over.
+    JobOver(JobId),
+}
+
+/// What made a new generation necessary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormReason {
+    /// The run begins.
+    Start,
+    /// An earlier attempt ended before its work was done.
+    Retry,
+}
+
+impl FormReason {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::Start, Self::Retry];
+
+    /// The word it is counted by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Retry => "retry",
+        }
+    }
+}

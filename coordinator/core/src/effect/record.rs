@@ -1,0 +1,54 @@
+//! What must not be forgotten.
+
+use super::Membership;
+use crate::event::RequestId;
+use crate::ids::{Generation, JobId, PipelineId};
+use crate::job::JobState;
+use crate::spec::PipelineSpec;
+use crate::time::MonoTime;
+
+/// A piece of durable state: the latest record of a kind and key replaces the earlier ones.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// A pipeline was accepted.
+    Pipeline {
+        /// Its final name and its jobs.
+        spec: PipelineSpec,
+        /// The request that submitted it.
+        request: Option<RequestId>,
+        /// Its place in the queue.
+        number: u64,
+        /// When.
+        created: MonoTime,
+    },
+    /// A pipeline is to end.
+    Cancelled {
+        /// The pipeline.
+        pipeline: PipelineId,
+    },
+    /// A job's state.
+    Job {
+        /// The job.
+        job: JobId,
+        /// Attempts started so far.
+        attempts: u32,
+        /// Attempts that failed.
+        failures: u32,
+        /// The last generation formed.
+        generation: Generation,
+        /// Its state.
+        state: JobState,
+    },
+    /// A generation was formed.
+    Generation {
+        /// The job whose run it belongs to.
+        job: JobId,
+        /// Who takes part.
+        membership: Membership,
+    },
+    /// A pipeline is no longer kept.
+    Forgotten {
+        /// The pipeline.
+        pipeline: PipelineId,
+    },
+}

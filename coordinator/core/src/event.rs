@@ -1,0 +1,107 @@
+//! Everything that can happen to the coordinator.
+
+use std::collections::BTreeMap;
+
+use crate::device::Device;
+use crate::failure::Cause;
+use crate::ids::{Epoch, PipelineId, TaskId, WorkerId};
+use crate::spec::PipelineSpec;
+use crate::worker::Lease;
+
+/// A client's name for one request, so that the same request sent again is not carried out again: a UUID's 128 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u128);
+
+/// Something that happened outside the core.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A user asks for a pipeline. Answered by [`Answer::Submitted`](crate::effect::Answer::Submitted).
+    SubmitPipeline {
+        /// What is asked for.
+        spec: PipelineSpec,
+        /// The client's name for the request.
+        request: Option<RequestId>,
+    },
+    /// A user wants a pipeline to end. Answered by [`Answer::Cancelled`](crate::effect::Answer::Cancelled).
+    CancelPipeline {
+        /// The pipeline.
+        pipeline: PipelineId,
+    },
+    /// A worker offers its slots. Answered by [`Answer::Joined`](crate::effect::Answer::Joined).
+    WorkerJoined(Arrival),
+    /// A worker is alive.
+    WorkerHeard(Lease),
+    /// A worker takes no new tasks and leaves when the running ones are over.
+    WorkerLeaving(Lease),
+    /// A worker's stream ended.
+    WorkerLost(Lease),
+    /// A task said something, through its worker.
+    Task {
+        /// The worker that passed it on.
+        from: Lease,
+        /// The task that speaks.
+        task: TaskId,
+        /// What it says.
+        report: TaskReport,
+    },
+    /// Nothing but that time has passed.
+    Tick,
+}
+
+/// A worker that wants to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its name.
+    pub worker: WorkerId,
+    /// The device of each slot, in the order of the slot indices.
+    pub devices: Vec<Device>,
+    /// The address its tasks can be reached at by those of other workers.
+    pub host: String,
+    /// The version of its program.
+    pub version: String,
+}
+
+/// What a task says about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TaskReport {
+    /// It is up and can join a generation.
+    Ready {
+        /// `host:port` of the rendezvous store it serves; absent where it has no peers to meet.
+        store_address: Option<String>,
+    },
+    /// It goes on.
+    Progress(Progress),
+    /// It is done.
+    Succeeded {
+        /// Final figures by name.
+        figures: BTreeMap<String, f64>,
+    },
+    /// It can't go on.
+    Failed {
+        /// What made it fail.
+        cause: Cause,
+        /// What, where, expected, what to do.
+        message: String,
+    },
+    /// It stopped because it was told to.
+    Stopped,
+}
+
+/// How far a task is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Progress {
+    /// What it does now, as `reading`, `training`, `evaluating`.
+    pub phase: String,
+    /// Steps, files or batches done.
+    pub done: u64,
+    /// Steps, files or batches expected; 0 while unknown.
+    pub total: u64,
+    /// The pass over the data it is in.
+    pub epoch: Epoch,
+    /// The last loss.
+    pub loss: Option<f64>,
+    /// Over all ranks.
+    pub images_per_second: f64,
+    /// Mean duration of a step since the last report, in seconds; 0 where there are no steps.
+    pub step_seconds: f64,
+}

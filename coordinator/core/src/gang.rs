@@ -1,0 +1,110 @@
+//! The tasks of one attempt at a job, which start, train and end together.
+
+use std::collections::BTreeMap;
+
+use crate::failure::Failure;
+use crate::ids::{Generation, JobId, SlotId, TaskId};
+use crate::time::MonoTime;
+
+/// One attempt at a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gang {
+    /// Which attempt, from 0.
+    pub attempt: u32,
+    /// When it got its slots.
+    pub placed: MonoTime,
+    /// Its tasks; the position is the member's number.
+    pub members: Vec<Member>,
+    /// The membership it has formed.
+    pub generation: Option<Generation>,
+}
+
+/// One task of a gang.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Where it runs.
+    pub slot: SlotId,
+    /// How far it is.
+    pub state: MemberState,
+}
+
+/// How far a member is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MemberState {
+    /// Told to start.
+    Starting,
+    /// Up.
+    Ready {
+        /// The rendezvous store it serves.
+        store_address: Option<String>,
+    },
+    /// No longer there; its slot is free.
+    Over(End),
+}
+
+/// How a member ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum End {
+    /// Done, with final figures by name.
+    Succeeded(BTreeMap<String, f64>),
+    /// Could not go on.
+    Failed(Failure),
+    /// Stopped.
+    Stopped,
+}
+
+impl Gang {
+    pub(crate) fn new(attempt: u32, placed: MonoTime, slots: impl IntoIterator<Item = SlotId>) -> Self {
+        let members = slots.into_iter().map(|slot| Member { slot, state: MemberState::Starting }).collect();
+        Self { attempt, placed, members, generation: None }
+    }
+
+    /// How many tasks it has.
+    pub fn size(&self) -> u32 {
+        self.members.len() as u32
+    }
+
+    /// The tasks that are not over, with where they run.
+    pub fn live<'a>(&'a self, job: &'a JobId) -> impl Iterator<Item = (TaskId, &'a SlotId)> {
+        (0..)
+            .zip(&self.members)
+            .filter(|(_, member)| !matches!(member.state, MemberState::Over(_)))
+            .map(|(number, member)| (self.task(job, number), &member.slot))
+    }
+
+    /// The name of a member.
+    pub fn task(&self, job: &JobId, member: u32) -> TaskId {
+        TaskId { job: job.clone(), attempt: self.attempt, member }
+    }
+
+    /// The member that a task is, as long as it is not over.
+    pub(crate) fn live_member(&self, task: &TaskId) -> Option<&Member> {
+        let member = self.members.get(task.member as usize)?;
+        (task.attempt == self.attempt && !matches!(member.state, MemberState::Over(_))).then_some(member)
+    }
+
+    /// Whether every member is up.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.members.iter().all(|member| matches!(member.state, MemberState::Ready { .. }))
+    }
+
+    /// Whether no member is left.
+    pub(crate) fn is_over(&self) -> bool {
+        self.members.iter().all(|member| matches!(member.state, MemberState::Over(_)))
+    }
+
+    /// Whether members still have to come up before a generation can be formed.
+    pub(crate) fn is_gathering(&self) -> bool {
+        self.size() > 1 && self.generation.is_none()
+    }
+
+    /// The figures of all members, when all of them succeeded. Where two report the same one, the lower member is believed.
+    pub(crate) fn figures(&self) -> Option<BTreeMap<String, f64>> {
+        let mut all = BTreeMap::new();
+        for member in self.members.iter().rev() {
+            let MemberState::Over(End::Succeeded(figures)) = &member.state else { return None };
+            all.extend(figures.clone());
+        }
+        Some(all)
+    }
+}

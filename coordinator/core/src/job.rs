@@ -1,0 +1,195 @@
+//! A job: what it is, and where it is in its life.
+
+mod transition;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::event::Progress;
+use crate::failure::Failure;
+use crate::gang::{Gang, MemberState};
+use crate::ids::{Generation, JobId, JobName, WorkerId};
+use crate::reason::Reason;
+use crate::spec::JobSpec;
+use crate::time::MonoTime;
+
+pub(crate) use transition::Input;
+
+/// How long each retry is held back; there are as many retries as entries.
+pub const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+/// How long the members of a gang may take to come up: time to load libtorch and set up a GPU on a busy node.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long tasks may take to stop: longer than an agent waits before it kills them.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A job of an accepted pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Its name in this coordinator.
+    pub id: JobId,
+    /// What it does.
+    pub spec: JobSpec,
+    /// Where it is in its life.
+    pub state: JobState,
+    /// Attempts started.
+    pub attempts: u32,
+    /// Attempts that failed.
+    pub failures: u32,
+    /// The last generation formed.
+    pub generation: Generation,
+    /// The last progress of the latest attempt.
+    pub progress: Option<Progress>,
+    /// When it first got slots.
+    pub started: Option<MonoTime>,
+}
+
+/// Where a job is in its life. All changes go through one function.
+///
+/// ```text
+///                 ┌──────── pause over, or a worker left ────────┐
+///                 ▼                                              │
+///   ──▶ Waiting ──all slots at once──▶ Running ──a member ends badly, or cancel──▶ Stopping
+///          │                             │                                            │
+///          │ cancel, or a job            │ every member                               │ every member over, and
+///          │ it needs failed             │ succeeded                                  │ no retry is left or wanted
+///          ▼                             ▼                                            ▼
+///         Over ◀─────────────────────────┴────────────────────────────────────────────┘
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobState {
+    /// Holds no slot.
+    Waiting(Reason),
+    /// Every member has its slot.
+    Running(Gang),
+    /// What is left of the gang was told to stop.
+    Stopping {
+        /// The gang.
+        gang: Gang,
+        /// Why it stops.
+        why: StopReason,
+        /// Since when.
+        since: MonoTime,
+    },
+    /// Nothing will happen to it any more.
+    Over {
+        /// How it ended.
+        outcome: Outcome,
+        /// When.
+        at: MonoTime,
+    },
+}
+
+/// Why a gang stops before its work is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopReason {
+    /// A member failed.
+    Failed(Failure),
+    /// A worker it runs on leaves; its work is taken up elsewhere, and no failure is counted.
+    WorkerLeaves(WorkerId),
+    /// The pipeline was cancelled.
+    Cancelled,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Its work is done.
+    Succeeded {
+        /// Final figures by name.
+        figures: BTreeMap<String, f64>,
+    },
+    /// It can't be done.
+    Failed(Failure),
+    /// The pipeline was cancelled before it was done.
+    Cancelled,
+    /// A job it needs did not succeed.
+    Abandoned {
+        /// That job.
+        because: JobName,
+    },
+}
+
+impl Job {
+    pub(crate) fn new(id: JobId, spec: JobSpec) -> Self {
+        Self {
+            id,
+            spec,
+            state: JobState::Waiting(Reason::Queued),
+            attempts: 0,
+            failures: 0,
+            generation: Generation(0),
+            progress: None,
+            started: None,
+        }
+    }
+
+    /// How many slots it needs at once.
+    pub fn gang_size(&self) -> u32 {
+        self.spec.kind.gang_size()
+    }
+}
+
+impl JobState {
+    /// The gang, while there is one.
+    pub fn gang(&self) -> Option<&Gang> {
+        match self {
+            Self::Running(gang) | Self::Stopping { gang, .. } => Some(gang),
+            Self::Waiting(_) | Self::Over { .. } => None,
+        }
+    }
+
+    /// Whether nothing will happen to the job any more.
+    pub fn is_over(&self) -> bool {
+        matches!(self, Self::Over { .. })
+    }
+
+    /// How the job ended, if it has.
+    pub fn outcome(&self) -> Option<&Outcome> {
+        match self {
+            Self::Over { outcome, .. } => Some(outcome),
+            _ => None,
+        }
+    }
+
+    /// When something has to happen even if nobody says a word.
+    pub(crate) fn deadline(&self) -> Option<MonoTime> {
+        match self {
+            Self::Waiting(Reason::Backoff { until, .. }) => Some(*until),
+            Self::Running(gang) if gang.is_gathering() => Some(gang.placed.after(READY_TIMEOUT)),
+            Self::Stopping { since, .. } => Some(since.after(STOP_TIMEOUT)),
+            Self::Waiting(_) | Self::Running(_) | Self::Over { .. } => None,
+        }
+    }
+}
+
+/// Why the job is in this state, in words; empty when that needs no words.
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting(reason) => reason.fmt(f),
+            Self::Running(gang) if gang.is_gathering() => {
+                let up = gang.members.iter().filter(|member| member.state != MemberState::Starting).count();
+                write!(f, "{up} of {} tasks are up", gang.size())
+            }
+            Self::Running(_) => Ok(()),
+            Self::Stopping { why, .. } => write!(f, "stops because {why}"),
+            Self::Over { outcome, .. } => match outcome {
+                Outcome::Succeeded { .. } => Ok(()),
+                Outcome::Failed(failure) => failure.fmt(f),
+                Outcome::Cancelled => f.write_str("the pipeline was cancelled"),
+                Outcome::Abandoned { because } => write!(f, "cancelled because `{because}` did not succeed"),
+            },
+        }
+    }
+}
+
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => write!(f, "{failure}"),
+            Self::WorkerLeaves(worker) => write!(f, "worker `{worker}` leaves"),
+            Self::Cancelled => f.write_str("the pipeline was cancelled"),
+        }
+    }
+}

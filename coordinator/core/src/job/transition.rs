@@ -1,0 +1,250 @@
+//! What happens to a job, and what becomes of it then.
+
+use super::{Job, JobState, Outcome, READY_TIMEOUT, RETRY_PAUSES, StopReason};
+use crate::device::Device;
+use crate::effect::{Command, Effects, Fact, FormReason, Membership, Record, Start};
+use crate::failure::{Cause, Failure};
+use crate::gang::{End, Gang, MemberState};
+use crate::ids::{Generation, JobId, JobName, SlotId, WorkerId};
+use crate::reason::Reason;
+use crate::time::MonoTime;
+
+/// What happens to a job.
+#[derive(Debug)]
+pub(crate) enum Input<'a> {
+    /// It still can't run.
+    Wait(Reason),
+    /// It gets a slot for every member.
+    Place { seats: Vec<(SlotId, Device)>, store_url: &'a str },
+    /// A member is up.
+    Ready { member: u32, store_address: Option<String> },
+    /// A member is over, and its slot is free.
+    Ended { member: u32, end: End, leaving: Option<WorkerId> },
+    /// Members took too long to come up.
+    Overdue,
+    /// The pipeline is cancelled.
+    Cancel,
+    /// A job it needs did not succeed.
+    Abandon(JobName),
+}
+
+impl Job {
+    /// Moves the job through its life; see [`JobState`] for the map. What no arrow allows is stale, and changes nothing.
+    pub(crate) fn transition(&mut self, now: MonoTime, input: Input<'_>, effects: &mut Effects) {
+        let before = self.state.clone();
+        self.state = match (before.clone(), input) {
+            (JobState::Waiting(_), Input::Wait(reason)) => JobState::Waiting(reason),
+            (JobState::Waiting(_), Input::Place { seats, store_url }) => self.start(now, seats, store_url, effects),
+            (JobState::Waiting(_), Input::Cancel) => over(now, Outcome::Cancelled),
+            (JobState::Waiting(_), Input::Abandon(because)) => over(now, Outcome::Abandoned { because }),
+            (JobState::Running(gang), Input::Ready { member, store_address }) => {
+                self.gather(now, gang, member, store_address, effects)
+            }
+            (JobState::Running(gang), Input::Ended { member, end, leaving }) => {
+                self.lose(now, gang, (member, end), leaving, effects)
+            }
+            (JobState::Running(gang), Input::Overdue) => {
+                let failure = late(&gang, &self.id);
+                self.stop(now, gang, StopReason::Failed(failure), effects)
+            }
+            (JobState::Running(gang), Input::Cancel) => self.stop(now, gang, StopReason::Cancelled, effects),
+            (JobState::Stopping { gang, since, .. }, Input::Cancel) => {
+                JobState::Stopping { gang, why: StopReason::Cancelled, since }
+            }
+            (JobState::Stopping { mut gang, why, since }, Input::Ended { member, end, .. }) => {
+                let why = why.updated(&end);
+                gang.members[member as usize].state = MemberState::Over(end);
+                self.settle(now, gang, why, since)
+            }
+            (state, _) => state,
+        };
+        if self.state != before {
+            self.record(&before, effects);
+        }
+    }
+
+    /// The members get their slots and are told to start.
+    fn start(
+        &mut self,
+        now: MonoTime,
+        seats: Vec<(SlotId, Device)>,
+        store_url: &str,
+        effects: &mut Effects,
+    ) -> JobState {
+        let gang = Gang::new(self.attempts, now, seats.iter().map(|(slot, _)| slot.clone()));
+        for (member, (slot, device)) in (0..).zip(seats) {
+            let start = Start {
+                slot: slot.index,
+                device,
+                store_url: store_url.to_owned(),
+                gang_size: gang.size(),
+                job: self.spec.clone(),
+            };
+            effects.send(&slot.worker, gang.task(&self.id, member), Command::Start(Box::new(start)));
+        }
+        effects.facts.push(Fact::JobStarted { job: self.id.clone(), attempt: gang.attempt });
+        self.attempts += 1;
+        self.progress = None;
+        self.started.get_or_insert(now);
+        JobState::Running(gang)
+    }
+
+    /// A member is up; when it is the last one, a generation is formed.
+    fn gather(
+        &mut self,
+        now: MonoTime,
+        mut gang: Gang,
+        member: u32,
+        store_address: Option<String>,
+        effects: &mut Effects,
+    ) -> JobState {
+        let state = &mut gang.members[member as usize].state;
+        if *state != MemberState::Starting {
+            return JobState::Running(gang);
+        }
+        let unreachable = store_address.is_none();
+        *state = MemberState::Ready { store_address };
+        if unreachable && member == 0 && gang.size() > 1 {
+            let failure = Failure {
+                task: gang.task(&self.id, member),
+                cause: Cause::Environment,
+                message: "is up without a rendezvous store, expected the `host:port` it serves one on".to_owned(),
+            };
+            return self.stop(now, gang, StopReason::Failed(failure), effects);
+        }
+        if gang.is_ready() {
+            self.form(&mut gang, effects);
+        }
+        JobState::Running(gang)
+    }
+
+    /// Orders the ranks, and tells every member.
+    fn form(&mut self, gang: &mut Gang, effects: &mut Effects) {
+        self.generation = Generation(self.generation.0 + 1);
+        gang.generation = Some(self.generation);
+        let store_address = match gang.members.first().map(|member| &member.state) {
+            Some(MemberState::Ready { store_address }) => store_address.clone(),
+            _ => None,
+        };
+        let ranks = (0..gang.size()).map(|member| gang.task(&self.id, member)).collect();
+        let membership = Membership { generation: self.generation, ranks, store_address };
+        for (task, slot) in gang.live(&self.id) {
+            effects.send(&slot.worker, task, Command::Membership(membership.clone()));
+        }
+        effects.facts.push(Fact::GenerationFormed {
+            job: self.id.clone(),
+            generation: self.generation,
+            world_size: gang.size(),
+            reason: if gang.attempt == 0 { FormReason::Start } else { FormReason::Retry },
+        });
+        effects.persist.push(Record::Generation { job: self.id.clone(), membership });
+    }
+
+    /// A member of a running gang is over; unless it succeeded, the others have nothing left to do.
+    fn lose(
+        &mut self,
+        now: MonoTime,
+        mut gang: Gang,
+        (member, end): (u32, End),
+        leaving: Option<WorkerId>,
+        effects: &mut Effects,
+    ) -> JobState {
+        let task = gang.task(&self.id, member);
+        gang.members[member as usize].state = MemberState::Over(end.clone());
+        let failure = match end {
+            End::Succeeded(_) => {
+                return match gang.figures() {
+                    Some(figures) => over(now, Outcome::Succeeded { figures }),
+                    None => JobState::Running(gang),
+                };
+            }
+            End::Failed(failure) => failure,
+            End::Stopped => Failure {
+                task,
+                cause: Cause::Environment,
+                message: "stopped before its work was done, without being told to".to_owned(),
+            },
+        };
+        let why = match leaving {
+            Some(worker) if failure.cause.is_retryable() => StopReason::WorkerLeaves(worker),
+            _ => StopReason::Failed(failure),
+        };
+        self.stop(now, gang, why, effects)
+    }
+
+    /// Tells every member that is left to stop.
+    fn stop(&mut self, now: MonoTime, gang: Gang, why: StopReason, effects: &mut Effects) -> JobState {
+        for (task, slot) in gang.live(&self.id) {
+            effects.send(&slot.worker, task, Command::Stop { reason: why.to_string() });
+        }
+        self.settle(now, gang, why, now)
+    }
+
+    /// Waits for the members that are left; when there are none, decides what becomes of the job.
+    fn settle(&mut self, now: MonoTime, gang: Gang, why: StopReason, since: MonoTime) -> JobState {
+        if !gang.is_over() {
+            return JobState::Stopping { gang, why, since };
+        }
+        if let Some(figures) = gang.figures() {
+            return over(now, Outcome::Succeeded { figures });
+        }
+        match why {
+            StopReason::Cancelled => over(now, Outcome::Cancelled),
+            StopReason::WorkerLeaves(_) => JobState::Waiting(Reason::Queued),
+            StopReason::Failed(failure) => self.retry(now, failure),
+        }
+    }
+
+    fn retry(&mut self, now: MonoTime, failure: Failure) -> JobState {
+        let retries = RETRY_PAUSES.len() as u32;
+        let pause = RETRY_PAUSES.get(self.failures as usize).filter(|_| failure.cause.is_retryable());
+        self.failures += 1;
+        match pause {
+            None => over(now, Outcome::Failed(failure)),
+            Some(&pause) => {
+                let left = retries + 1 - self.failures;
+                JobState::Waiting(Reason::Backoff { until: now.after(pause), pause, left, failure })
+            }
+        }
+    }
+
+    /// Says that the state has changed. Why a job waits can be found out again, and is not worth keeping.
+    fn record(&self, before: &JobState, effects: &mut Effects) {
+        effects.changed.insert(self.id.pipeline.clone());
+        if self.state.is_over() {
+            effects.facts.push(Fact::JobOver(self.id.clone()));
+        }
+        if !matches!((before, &self.state), (JobState::Waiting(_), JobState::Waiting(_))) {
+            effects.persist.push(Record::Job {
+                job: self.id.clone(),
+                attempts: self.attempts,
+                failures: self.failures,
+                generation: self.generation,
+                state: self.state.clone(),
+            });
+        }
+    }
+}
+
+impl StopReason {
+    /// The better explanation of the two: a sibling's end can show what the first one died of. Bad input ends the job even
+    /// while it would otherwise be tried again.
+    fn updated(self, end: &End) -> Self {
+        match (self, end) {
+            (Self::Failed(known), End::Failed(new)) if new.explains_more_than(&known) => Self::Failed(new.clone()),
+            (Self::WorkerLeaves(_), End::Failed(new)) if !new.cause.is_retryable() => Self::Failed(new.clone()),
+            (known, _) => known,
+        }
+    }
+}
+
+fn over(at: MonoTime, outcome: Outcome) -> JobState {
+    JobState::Over { outcome, at }
+}
+
+/// The failure of a gang whose members did not come up in time, blamed on the first of them.
+fn late(gang: &Gang, job: &JobId) -> Failure {
+    let missing = gang.members.iter().position(|member| member.state == MemberState::Starting).unwrap_or(0);
+    let task = gang.task(job, missing as u32);
+    Failure { task, cause: Cause::Environment, message: format!("was not up within {} s", READY_TIMEOUT.as_secs()) }
+}

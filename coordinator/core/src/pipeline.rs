@@ -1,0 +1,153 @@
+//! A pipeline: jobs that one user asked for together.
+
+use std::fmt;
+
+use crate::event::RequestId;
+use crate::ids::{JobId, JobName, PipelineId};
+use crate::job::{Job, JobState, Outcome};
+use crate::spec::PipelineSpec;
+use crate::time::MonoTime;
+
+/// An accepted pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// The name it is known by.
+    pub id: PipelineId,
+    /// Where its corpora and runs live.
+    pub store_url: String,
+    /// Its jobs, in the order they were written.
+    pub jobs: Vec<Job>,
+    /// Its place in the queue: smaller is earlier.
+    pub number: u64,
+    /// The request that submitted it.
+    pub request: Option<RequestId>,
+    /// When it was accepted.
+    pub created: MonoTime,
+    /// Whether it was cancelled.
+    pub cancelled: bool,
+}
+
+/// What a pipeline as a whole is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PipelineState {
+    /// No job has started.
+    Pending,
+    /// Some job has started.
+    Running,
+    /// It was cancelled, and some task has not stopped yet.
+    Cancelling,
+    /// Every job succeeded.
+    Succeeded,
+    /// Some job failed.
+    Failed,
+    /// It was cancelled before every job was over.
+    Cancelled,
+}
+
+impl Pipeline {
+    pub(crate) fn new(spec: PipelineSpec, number: u64, request: Option<RequestId>, created: MonoTime) -> Self {
+        let id = spec.name;
+        let jobs = spec
+            .jobs
+            .into_iter()
+            .map(|job| Job::new(JobId { pipeline: id.clone(), name: job.name.clone() }, job))
+            .collect();
+        Self { id, store_url: spec.store_url, jobs, number, request, created, cancelled: false }
+    }
+
+    /// What was asked for, under the name it is known by.
+    pub fn spec(&self) -> PipelineSpec {
+        PipelineSpec {
+            name: self.id.clone(),
+            store_url: self.store_url.clone(),
+            jobs: self.jobs.iter().map(|job| job.spec.clone()).collect(),
+        }
+    }
+
+    /// One of its jobs.
+    pub fn job(&self, name: &JobName) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.id.name == *name)
+    }
+
+    pub(crate) fn job_mut(&mut self, name: &JobName) -> Option<&mut Job> {
+        self.jobs.iter_mut().find(|job| job.id.name == *name)
+    }
+
+    /// What it is doing as a whole.
+    pub fn state(&self) -> PipelineState {
+        let outcomes: Vec<_> = self.jobs.iter().filter_map(|job| job.state.outcome()).collect();
+        if outcomes.len() < self.jobs.len() {
+            let begun = self.jobs.iter().any(|job| job.attempts > 0);
+            return match (self.cancelled, begun) {
+                (true, _) => PipelineState::Cancelling,
+                (false, true) => PipelineState::Running,
+                (false, false) => PipelineState::Pending,
+            };
+        }
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))) {
+            PipelineState::Failed
+        } else if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Succeeded { .. })) {
+            PipelineState::Succeeded
+        } else {
+            PipelineState::Cancelled
+        }
+    }
+
+    /// Whether nothing will happen to it any more.
+    pub fn is_over(&self) -> bool {
+        self.jobs.iter().all(|job| job.state.is_over())
+    }
+
+    /// When its last job ended, once all have.
+    pub fn ended(&self) -> Option<MonoTime> {
+        let ends = self.jobs.iter().map(|job| match job.state {
+            JobState::Over { at, .. } => Some(at),
+            _ => None,
+        });
+        ends.collect::<Option<Vec<_>>>()?.into_iter().max()
+    }
+
+    /// The jobs that a job needs and that have not succeeded, in the order they were written.
+    pub(crate) fn missing(&self, job: &Job) -> Vec<JobName> {
+        let has_succeeded = |name: &JobName| {
+            self.job(name).is_some_and(|needed| matches!(needed.state.outcome(), Some(Outcome::Succeeded { .. })))
+        };
+        job.spec.depends_on.iter().filter(|name| !has_succeeded(name)).cloned().collect()
+    }
+
+    /// A job that can no longer start, and the job it needs that did not succeed.
+    pub(crate) fn abandoned(&self) -> Option<(JobName, JobName)> {
+        let waiting = self.jobs.iter().filter(|job| matches!(job.state, JobState::Waiting(_)));
+        waiting.into_iter().find_map(|job| {
+            let lost = self
+                .missing(job)
+                .into_iter()
+                .find(|name| self.job(name).is_some_and(|needed| needed.state.is_over()))?;
+            Some((job.id.name.clone(), lost))
+        })
+    }
+}
+
+impl PipelineState {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Running, Self::Cancelling, Self::Succeeded, Self::Failed, Self::Cancelled];
+
+    /// The word it is shown by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Cancelling => "cancelling",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for PipelineState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}

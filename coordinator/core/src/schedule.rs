@@ -1,0 +1,155 @@
+//! Placement: which slots a gang gets. Pure functions of the slots there are.
+
+use std::collections::BTreeMap;
+
+use crate::device::Device;
+use crate::ids::{JobId, SlotId, WorkerId};
+use crate::reason::Reason;
+
+/// The slots that take tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    /// Those that run nothing.
+    pub(crate) free: Vec<(SlotId, Device)>,
+    /// All of them.
+    pub(crate) present: Vec<(SlotId, Device)>,
+    /// The first job that waits for slots others will free. No later job takes any before it, or a gang would starve.
+    pub(crate) claim: Option<JobId>,
+}
+
+impl Room {
+    /// Takes slots for every member of a gang, or says why there are none.
+    pub(crate) fn take(&mut self, job: &JobId, needed: u32) -> Result<Vec<(SlotId, Device)>, Reason> {
+        let (free, present) = (self.free.len() as u32, self.present.len() as u32);
+        if present == 0 {
+            return Err(Reason::NoWorkers);
+        }
+        let largest = largest_gang(&self.present);
+        if largest < needed {
+            return Err(Reason::Capacity { needed, present: largest });
+        }
+        if let Some(ahead) = &self.claim {
+            return Err(Reason::Behind { job: ahead.clone() });
+        }
+        let Some(seats) = solve(needed, &self.free) else {
+            self.claim = Some(job.clone());
+            return Err(Reason::Slots { needed, free, present });
+        };
+        self.free.retain(|seat| !seats.contains(seat));
+        Ok(seats)
+    }
+}
+
+/// Chooses a slot for every member of a gang, or none at all.
+///
+/// Properties: the slots are distinct and among those given; all can work together, GPUs before CPUs; no worker gets a
+/// second member while another one with a slot left has none; among equals the worker with more slots left is chosen,
+/// then the smaller name. The order of the argument makes no difference.
+pub fn solve(needed: u32, free: &[(SlotId, Device)]) -> Option<Vec<(SlotId, Device)>> {
+    let wanted = needed as usize;
+    let mut seats = kinds(free).into_iter().find(|kind| kind.len() >= wanted).map(spread)?;
+    seats.truncate(wanted);
+    Some(seats)
+}
+
+/// The most slots that can work together.
+pub fn largest_gang(slots: &[(SlotId, Device)]) -> u32 {
+    kinds(slots).iter().map(Vec::len).max().unwrap_or(0) as u32
+}
+
+/// The slots by kind of device, GPUs first.
+fn kinds(slots: &[(SlotId, Device)]) -> [Vec<(SlotId, Device)>; 2] {
+    let of = |kind: Device| slots.iter().filter(|(_, device)| device.can_join(kind)).cloned().collect();
+    [of(Device::Cuda(0)), of(Device::Cpu)]
+}
+
+/// Orders slots so that every prefix is spread over as many workers as it can be.
+fn spread(slots: Vec<(SlotId, Device)>) -> Vec<(SlotId, Device)> {
+    let mut workers: BTreeMap<WorkerId, Vec<(SlotId, Device)>> = BTreeMap::new();
+    for (slot, device) in slots {
+        workers.entry(slot.worker.clone()).or_default().push((slot, device));
+    }
+    let mut ranked = Vec::new();
+    for seats in workers.values_mut() {
+        seats.sort();
+        let count = seats.len();
+        ranked.extend((0..).zip(seats.drain(..)).map(|(turn, seat)| ((turn, count - turn), seat)));
+    }
+    ranked.sort_by(|((turn, left), seat), ((other_turn, other_left), other_seat)| {
+        turn.cmp(other_turn).then(other_left.cmp(left)).then(seat.cmp(other_seat))
+    });
+    ranked.into_iter().map(|(_, seat)| seat).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn slots(layout: &[(&str, u32, Device)]) -> Vec<(SlotId, Device)> {
+        layout
+            .iter()
+            .map(|(worker, index, device)| (SlotId { worker: WorkerId::new(*worker).unwrap(), index: *index }, *device))
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(needed: u32, free: &[(&str, u32, Device)], expected: Option<&[&str]>) {
+        let found =
+            solve(needed, &slots(free)).map(|seats| seats.iter().map(|(slot, _)| slot.to_string()).collect::<Vec<_>>());
+        assert_eq!(found, expected.map(|names| names.iter().map(ToString::to_string).collect()));
+    }
+
+    use Device::{Cpu, Cuda};
+
+    #[test]
+    fn a_gang_is_spread_over_workers_first() {
+        check(2, &[("a", 0, Cpu), ("a", 1, Cpu), ("b", 0, Cpu)], Some(&["a#0", "b#0"]));
+        check(3, &[("a", 0, Cpu), ("a", 1, Cpu), ("b", 0, Cpu)], Some(&["a#0", "b#0", "a#1"]));
+    }
+
+    #[test]
+    fn a_gang_gets_all_its_slots_or_none() {
+        check(2, &[("a", 0, Cpu)], None);
+        check(1, &[], None);
+        check(2, &[("a", 0, Cpu), ("b", 0, Cuda(0))], None);
+    }
+
+    #[test]
+    fn one_task_goes_to_the_worker_with_most_room() {
+        check(1, &[("a", 0, Cpu), ("b", 0, Cpu), ("b", 1, Cpu)], Some(&["b#0"]));
+    }
+
+    #[test]
+    fn gpus_are_taken_before_cpus() {
+        check(1, &[("a", 0, Cpu), ("b", 0, Cuda(0))], Some(&["b#0"]));
+        check(2, &[("a", 0, Cpu), ("a", 1, Cpu), ("b", 0, Cuda(0))], Some(&["a#0", "a#1"]));
+    }
+
+    proptest! {
+        #[test]
+        fn placement_keeps_its_promises(rooms in prop::collection::vec(0_u32..5, 0..6), needed in 1_u32..12, turn in 0_usize..20) {
+            let mut free: Vec<_> = rooms.iter().enumerate().flat_map(|(worker, count)| {
+                let worker = WorkerId::new(format!("w{worker}")).unwrap();
+                (0..*count).map(move |index| (SlotId { worker: worker.clone(), index }, Cpu))
+            }).collect();
+            let total: u32 = rooms.iter().sum();
+            let placed = solve(needed, &free);
+            prop_assert_eq!(placed.is_some(), needed <= total);
+            let turns = turn % free.len().max(1);
+            free.rotate_left(turns);
+            prop_assert_eq!(&placed, &solve(needed, &free));
+            let Some(seats) = placed else { return Ok(()) };
+            prop_assert_eq!(seats.len(), needed as usize);
+            prop_assert!(seats.iter().all(|seat| free.contains(seat)));
+            prop_assert_eq!(seats.iter().collect::<BTreeSet<_>>().len(), seats.len());
+            let held = |worker: usize| seats.iter().filter(|(slot, _)| slot.worker.as_str() == format!("w{worker}")).count();
+            let most = (0..rooms.len()).map(held).max().unwrap_or(0);
+            for (worker, room) in rooms.iter().enumerate() {
+                prop_assert!(held(worker) + 1 >= most || held(worker) == *room as usize);
+            }
+        }
+    }
+}

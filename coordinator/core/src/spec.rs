@@ -1,0 +1,133 @@
+//! What a user asks for: a pipeline of jobs, checked as a whole before anything starts.
+
+mod finetune;
+mod ingest;
+mod model;
+mod pretrain;
+mod violation;
+
+pub use finetune::{FinetuneSpec, FinetuneTask, Initialisation, Selection};
+pub use ingest::{IngestSpec, Modality, Window};
+pub use model::ModelSpec;
+pub use pretrain::{OptimiserSpec, PretrainSpec};
+pub use violation::{Violation, Violations};
+
+use crate::ids::{JobName, PipelineId};
+
+/// A DAG of jobs over one object store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineSpec {
+    /// Its name; the coordinator adds a number when the name is taken.
+    pub name: PipelineId,
+    /// Where corpora and runs live, as an `object_store` URL.
+    pub store_url: String,
+    /// Its jobs, in the order they were written.
+    pub jobs: Vec<JobSpec>,
+}
+
+/// One job of a pipeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobSpec {
+    /// Its name in the pipeline.
+    pub name: JobName,
+    /// The jobs that must have succeeded before it starts.
+    pub depends_on: Vec<JobName>,
+    /// What it does.
+    pub kind: JobKind,
+}
+
+/// What a job does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JobKind {
+    /// Turns files into a corpus.
+    Ingest(IngestSpec),
+    /// Pre-trains a Swin masked autoencoder.
+    Pretrain(PretrainSpec),
+    /// Trains and evaluates a classifier or a segmenter.
+    Finetune(FinetuneSpec),
+}
+
+impl JobKind {
+    /// How many slots must start together.
+    pub fn gang_size(&self) -> u32 {
+        match self {
+            Self::Pretrain(pretrain) => pretrain.slots,
+            Self::Ingest(_) | Self::Finetune(_) => 1,
+        }
+    }
+
+    /// The word the kind is shown by.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ingest(_) => "ingest",
+            Self::Pretrain(_) => "pretrain",
+            Self::Finetune(finetune) => finetune.task.word(),
+        }
+    }
+}
+
+impl PipelineSpec {
+    /// Checks every rule and names everything that is broken at once.
+    ///
+    /// # Errors
+    /// [`Violations`], in the order of the jobs, each with the path of its field.
+    pub fn validate(&self) -> Result<(), Violations> {
+        let mut violations = Violations::default();
+        violations.require(!self.jobs.is_empty(), "jobs", || "is empty, expected at least one job".to_owned());
+        self.check_graph(&mut violations);
+        for job in &self.jobs {
+            let field = job.name.as_str();
+            match &job.kind {
+                JobKind::Ingest(ingest) => ingest.check(field, &mut violations),
+                JobKind::Pretrain(pretrain) => pretrain.check(field, &mut violations),
+                JobKind::Finetune(finetune) => {
+                    finetune.check(field, &mut violations);
+                    self.check_initialisation(field, finetune, &mut violations);
+                }
+            }
+        }
+        violations.into_result()
+    }
+
+    /// Names are unique, every dependency exists, and nothing waits for itself.
+    fn check_graph(&self, violations: &mut Violations) {
+        for (index, job) in self.jobs.iter().enumerate() {
+            violations.require(
+                self.jobs[..index].iter().all(|earlier| earlier.name != job.name),
+                job.name.as_str(),
+                || format!("job name `{}` is used twice, expected a name of its own for each job", job.name),
+            );
+            for needed in &job.depends_on {
+                violations.require(
+                    self.jobs[..index].iter().any(|earlier| earlier.name == *needed),
+                    &format!("{}.depends_on", job.name),
+                    || {
+                        format!(
+                            "`{needed}` is not a job written before `{}`, expected the name of an earlier job",
+                            job.name
+                        )
+                    },
+                );
+            }
+        }
+    }
+
+    /// A job that starts from a pre-trained model names a pre-training it depends on, of the same shape.
+    fn check_initialisation(&self, field: &str, finetune: &FinetuneSpec, violations: &mut Violations) {
+        let Initialisation::Pretrained(source) = &finetune.initialisation else { return };
+        let pretrain = self.jobs.iter().find_map(|job| match &job.kind {
+            JobKind::Pretrain(pretrain) if job.name == *source => Some(pretrain),
+            _ => None,
+        });
+        let at = format!("{field}.init");
+        match pretrain {
+            None => violations.add(&at, format!("`{source}` is not a pre-training of this pipeline")),
+            Some(pretrain) => violations.require(pretrain.model == finetune.model, &at, || {
+                format!("model differs from that of `{source}`, expected the same shape")
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

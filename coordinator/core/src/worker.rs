@@ -1,0 +1,111 @@
+//! Workers: who is here, what they offer, and for how long they are believed.
+
+use std::fmt;
+
+use crate::device::Device;
+use crate::event::Arrival;
+use crate::ids::{SlotId, TaskId, WorkerId};
+use crate::time::MonoTime;
+
+/// One stay of a worker, from joining to being lost. Whatever a worker says under an older lease is stale.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lease {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Grows with every stay of any worker.
+    pub number: u64,
+}
+
+impl fmt::Display for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.worker, self.number)
+    }
+}
+
+/// Whether a worker takes new tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerState {
+    /// It does.
+    Active,
+    /// It finishes what it has and leaves.
+    Leaving,
+}
+
+impl WorkerState {
+    /// Every state.
+    pub const ALL: [Self; 2] = [Self::Active, Self::Leaving];
+
+    /// The word it is shown and counted by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Leaving => "leaving",
+        }
+    }
+}
+
+/// A place that runs one task at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// What it computes on.
+    pub device: Device,
+    /// What it runs; free when absent.
+    pub task: Option<TaskId>,
+}
+
+/// A worker that is believed to be alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Worker {
+    /// This stay.
+    pub lease: Lease,
+    /// Whether it takes new tasks.
+    pub state: WorkerState,
+    /// Its slots; the position is the index.
+    pub slots: Vec<Slot>,
+    /// The address its tasks can be reached at.
+    pub host: String,
+    /// The version of its program.
+    pub version: String,
+    /// When it joined.
+    pub joined: MonoTime,
+    /// When it was last heard.
+    pub heard: MonoTime,
+}
+
+impl Worker {
+    pub(crate) fn new(arrival: Arrival, number: u64, now: MonoTime) -> Self {
+        Self {
+            lease: Lease { worker: arrival.worker, number },
+            state: WorkerState::Active,
+            slots: arrival.devices.into_iter().map(|device| Slot { device, task: None }).collect(),
+            host: arrival.host,
+            version: arrival.version,
+            joined: now,
+            heard: now,
+        }
+    }
+
+    /// Its slots with their names.
+    pub fn slots(&self) -> impl Iterator<Item = (SlotId, &Slot)> {
+        (0..).zip(&self.slots).map(|(index, slot)| (SlotId { worker: self.lease.worker.clone(), index }, slot))
+    }
+
+    /// The tasks it runs.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskId> {
+        self.slots.iter().filter_map(|slot| slot.task.as_ref())
+    }
+
+    pub(crate) fn occupy(&mut self, index: u32, task: TaskId) {
+        if let Some(slot) = self.slots.get_mut(index as usize) {
+            slot.task = Some(task);
+        }
+    }
+
+    pub(crate) fn release(&mut self, task: &TaskId) {
+        for slot in &mut self.slots {
+            if slot.task.as_ref() == Some(task) {
+                slot.task = None;
+            }
+        }
+    }
+}

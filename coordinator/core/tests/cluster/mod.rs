@@ -1,0 +1,241 @@
+//! A coordinator core with virtual time, and short words for what happens to it.
+#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken expectation is a failed test")]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use vismae_core::coordinator::Coordinator;
+use vismae_core::device::Device;
+use vismae_core::effect::{Answer, CancelError, Close, Command, Dispatch, Effects, JoinError, Record};
+use vismae_core::event::{Arrival, Event, RequestId, TaskReport};
+use vismae_core::failure::Cause;
+use vismae_core::ids::{CorpusName, JobName, PipelineId, TaskId, WorkerId};
+use vismae_core::job::Job;
+use vismae_core::spec::{
+    FinetuneSpec, FinetuneTask, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec, PipelineSpec,
+    PretrainSpec, Selection, Violations, Window,
+};
+use vismae_core::time::MonoTime;
+use vismae_core::worker::Lease;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
+
+/// A core and what it has asked for so far.
+pub(crate) struct Cluster {
+    pub(crate) core: Coordinator,
+    pub(crate) now: MonoTime,
+    pub(crate) leases: BTreeMap<String, Lease>,
+    /// Commands that no test has looked at yet.
+    pub(crate) sent: Vec<Dispatch>,
+    /// Streams it wanted ended.
+    pub(crate) closed: Vec<Close>,
+    pub(crate) last: Effects,
+}
+
+impl Cluster {
+    pub(crate) fn new() -> Self {
+        Self {
+            core: Coordinator::new(LEASE),
+            now: MonoTime::default(),
+            leases: BTreeMap::new(),
+            sent: Vec::new(),
+            closed: Vec::new(),
+            last: Effects::default(),
+        }
+    }
+
+    pub(crate) fn handle(&mut self, event: Event) -> &Effects {
+        let mut effects = Effects::default();
+        self.core.handle(self.now, event, &mut effects);
+        self.sent.extend(effects.send.iter().cloned());
+        self.closed.extend(effects.close.iter().cloned());
+        self.last = effects;
+        &self.last
+    }
+
+    /// Lets time pass, with a heartbeat of every worker that has not been given up.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now.after(time);
+        while self.now < end {
+            self.now = self.now.after(Duration::from_secs(1)).min(end);
+            for lease in self.leases.values().cloned().collect::<Vec<_>>() {
+                self.handle(Event::WorkerHeard(lease));
+            }
+            self.handle(Event::Tick);
+        }
+    }
+
+    pub(crate) fn try_submit(&mut self, spec: PipelineSpec, request: Option<u128>) -> Result<PipelineId, Violations> {
+        match self.handle(Event::SubmitPipeline { spec, request: request.map(RequestId) }).answer.clone() {
+            Some(Answer::Submitted(result)) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn submit(&mut self, spec: PipelineSpec) -> PipelineId {
+        self.try_submit(spec, None).unwrap()
+    }
+
+    pub(crate) fn cancel(&mut self, pipeline: &str) -> Result<(), CancelError> {
+        match self.handle(Event::CancelPipeline { pipeline: PipelineId::new(pipeline).unwrap() }).answer.clone() {
+            Some(Answer::Cancelled(result)) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn try_join(&mut self, name: &str, slots: usize) -> Result<Lease, JoinError> {
+        let arrival = Arrival {
+            worker: WorkerId::new(name).unwrap(),
+            devices: vec![Device::Cpu; slots],
+            host: "127.0.0.1".into(),
+            version: "0.1.0".into(),
+        };
+        match self.handle(Event::WorkerJoined(arrival)).answer.clone() {
+            Some(Answer::Joined(result)) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn join(&mut self, name: &str, slots: usize) {
+        let lease = self.try_join(name, slots).unwrap();
+        self.leases.insert(name.to_owned(), lease);
+    }
+
+    /// The worker's stream ends.
+    pub(crate) fn lose(&mut self, name: &str) {
+        let lease = self.leases.remove(name).unwrap();
+        self.handle(Event::WorkerLost(lease));
+    }
+
+    /// A report of a task, through the worker that holds it.
+    pub(crate) fn report(&mut self, task: &str, report: TaskReport) {
+        let id: TaskId = task.parse().unwrap();
+        let worker = self.core.workers().find(|worker| worker.tasks().any(|held| *held == id));
+        let from = worker.unwrap_or_else(|| panic!("nobody runs {task}")).lease.clone();
+        self.handle(Event::Task { from, task: id, report });
+    }
+
+    pub(crate) fn ready(&mut self, task: &str) {
+        self.report(task, TaskReport::Ready { store_address: Some(format!("host-of-{task}:1")) });
+    }
+
+    pub(crate) fn succeed(&mut self, task: &str) {
+        self.report(task, TaskReport::Succeeded { figures: BTreeMap::from([("loss".to_owned(), 0.5)]) });
+    }
+
+    pub(crate) fn fail(&mut self, task: &str, cause: Cause) {
+        self.report(task, TaskReport::Failed { cause, message: format!("{cause} trouble") });
+    }
+
+    pub(crate) fn stopped(&mut self, task: &str) {
+        self.report(task, TaskReport::Stopped);
+    }
+
+    /// What was sent since the last look, as `start demo.ingest/0/0 w0#0`.
+    pub(crate) fn sent(&mut self) -> Vec<String> {
+        let words = |dispatch: Dispatch| match dispatch.command {
+            Command::Start(start) => format!("start {} {}#{}", dispatch.task, dispatch.worker, start.slot),
+            Command::Membership(membership) => format!("join {} {}", dispatch.task, membership.generation),
+            Command::Stop { .. } => format!("stop {}", dispatch.task),
+        };
+        std::mem::take(&mut self.sent).into_iter().map(words).collect()
+    }
+
+    pub(crate) fn job(&self, id: &str) -> &Job {
+        self.core.job(&id.parse().unwrap()).unwrap_or_else(|| panic!("no job {id}"))
+    }
+
+    /// The state of a job in one word, and why.
+    #[track_caller]
+    pub(crate) fn expect(&self, job: &str, word: &str, reason: &str) {
+        use vismae_core::job::{JobState, Outcome};
+        let state = &self.job(job).state;
+        let found = match state {
+            JobState::Waiting(_) => "waiting",
+            JobState::Running(_) => "running",
+            JobState::Stopping { .. } => "stopping",
+            JobState::Over { outcome: Outcome::Succeeded { .. }, .. } => "succeeded",
+            JobState::Over { outcome: Outcome::Failed(_), .. } => "failed",
+            JobState::Over { outcome: Outcome::Cancelled | Outcome::Abandoned { .. }, .. } => "cancelled",
+        };
+        assert_eq!((found, state.to_string().as_str()), (word, reason), "{job}");
+    }
+
+    pub(crate) fn persisted_jobs(&self) -> Vec<String> {
+        let job = |record: &Record| match record {
+            Record::Job { job, .. } => Some(job.to_string()),
+            _ => None,
+        };
+        self.last.persist.iter().filter_map(job).collect()
+    }
+}
+
+pub(crate) fn corpus() -> CorpusName {
+    CorpusName::new("phantom").unwrap()
+}
+
+pub(crate) fn ingest() -> JobKind {
+    JobKind::Ingest(IngestSpec {
+        corpus: corpus(),
+        inputs: vec!["phantom".into()],
+        image_size: 64,
+        ct_window: Window { low: -160.0, high: 240.0 },
+        percentiles: Window { low: 0.5, high: 99.5 },
+        minimum_content: 0.02,
+    })
+}
+
+fn optimiser() -> OptimiserSpec {
+    OptimiserSpec { learning_rate: 1e-3, weight_decay: 0.05, warmup_epochs: 0.0, clip_norm: None }
+}
+
+pub(crate) fn pretrain(slots: u32) -> JobKind {
+    JobKind::Pretrain(PretrainSpec {
+        corpus: corpus(),
+        selection: Selection::default(),
+        model: ModelSpec::tiny(),
+        optimiser: optimiser(),
+        epochs: 1,
+        global_batch: 64,
+        lanes: 8,
+        slots,
+        seed: 0,
+    })
+}
+
+pub(crate) fn finetune() -> JobKind {
+    JobKind::Finetune(FinetuneSpec {
+        task: FinetuneTask::Classify,
+        corpus: corpus(),
+        selection: Selection::default(),
+        model: ModelSpec::tiny(),
+        initialisation: Initialisation::Random,
+        optimiser: optimiser(),
+        epochs: 1,
+        batch: 32,
+        seed: 0,
+    })
+}
+
+pub(crate) fn job(name: &str, depends_on: &[&str], kind: JobKind) -> JobSpec {
+    let depends_on = depends_on.iter().map(|needed| JobName::new(*needed).unwrap()).collect();
+    JobSpec { name: JobName::new(name).unwrap(), depends_on, kind }
+}
+
+pub(crate) fn pipeline(name: &str, jobs: Vec<JobSpec>) -> PipelineSpec {
+    PipelineSpec { name: PipelineId::new(name).unwrap(), store_url: "file:///store".into(), jobs }
+}
+
+/// Ingest, a pre-training of two, and two fine-tunes side by side.
+pub(crate) fn demo() -> PipelineSpec {
+    pipeline(
+        "demo",
+        vec![
+            job("ingest", &[], ingest()),
+            job("pretrain", &["ingest"], pretrain(2)),
+            job("classify", &["pretrain"], finetune()),
+            job("segment", &["pretrain"], finetune()),
+        ],
+    )
+}

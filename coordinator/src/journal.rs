@@ -1,0 +1,102 @@
+//! Where the core's records go before anyone is told of them.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use vismae_core::effect::Record;
+use vismae_core::ids::{JobId, PipelineId};
+
+/// Why records could not be kept. The coordinator ends then: what it decides next could not be kept either.
+#[derive(Debug, thiserror::Error)]
+#[error("the coordinator's records could not be kept: {problem}")]
+pub struct JournalError {
+    /// What went wrong.
+    pub problem: String,
+}
+
+/// Keeps records.
+pub trait Journal: Send + 'static {
+    /// Keeps all of the records, in their order. Nothing that follows from them happens before this returns.
+    ///
+    /// # Errors
+    /// [`JournalError`] when they may not have been kept.
+    fn append(&mut self, records: &[Record]) -> impl Future<Output = Result<(), JournalError>> + Send;
+}
+
+/// Keeps the latest records for as long as the process lives.
+#[derive(Debug, Default)]
+pub struct MemoryJournal {
+    pipelines: BTreeMap<PipelineId, Kept>,
+}
+
+/// What is kept of one pipeline.
+#[derive(Debug, Default)]
+struct Kept {
+    submission: Option<Record>,
+    cancellation: Option<Record>,
+    jobs: BTreeMap<JobId, Record>,
+    generations: BTreeMap<JobId, Record>,
+}
+
+impl MemoryJournal {
+    /// Everything that would be needed to go on, in the order in which it can be taken up.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.pipelines.values().flat_map(|kept| {
+            let whole = kept.submission.iter().chain(&kept.cancellation);
+            whole.chain(kept.jobs.values()).chain(kept.generations.values())
+        })
+    }
+
+    fn keep(&mut self, record: &Record) {
+        match record {
+            Record::Pipeline { spec, .. } => self.kept(&spec.name).submission = Some(record.clone()),
+            Record::Cancelled { pipeline } => self.kept(pipeline).cancellation = Some(record.clone()),
+            Record::Job { job, .. } => {
+                self.kept(&job.pipeline).jobs.insert(job.clone(), record.clone());
+            }
+            Record::Generation { job, .. } => {
+                self.kept(&job.pipeline).generations.insert(job.clone(), record.clone());
+            }
+            Record::Forgotten { pipeline } => {
+                self.pipelines.remove(pipeline);
+            }
+        }
+    }
+
+    fn kept(&mut self, pipeline: &PipelineId) -> &mut Kept {
+        self.pipelines.entry(pipeline.clone()).or_default()
+    }
+}
+
+impl Journal for MemoryJournal {
+    async fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        records.iter().for_each(|record| self.keep(record));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vismae_core::ids::Generation;
+    use vismae_core::job::JobState;
+    use vismae_core::reason::Reason;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_latest_record_of_a_key_is_kept_until_its_pipeline_is_forgotten() {
+        let job: JobId = "demo.ingest".parse().unwrap();
+        let record = |attempts| Record::Job {
+            job: job.clone(),
+            attempts,
+            failures: 0,
+            generation: Generation(0),
+            state: JobState::Waiting(Reason::Queued),
+        };
+        let mut journal = MemoryJournal::default();
+        journal.append(&[record(0), record(1)]).await.unwrap();
+        assert_eq!(journal.records().collect::<Vec<_>>(), [&record(1)]);
+        journal.append(&[Record::Forgotten { pipeline: job.pipeline.clone() }]).await.unwrap();
+        assert_eq!(journal.records().count(), 0);
+    }
+}

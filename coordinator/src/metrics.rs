@@ -1,0 +1,149 @@
+//! Every metric that the coordinator exports, with its unit.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
+use vismae_core::coordinator::Coordinator;
+use vismae_core::effect::{Fact, FormReason};
+use vismae_core::failure::Cause;
+use vismae_core::ids::JobId;
+use vismae_core::job::{JobState, Outcome};
+use vismae_core::worker::WorkerState;
+
+const WORKERS: &str = "vismae_workers";
+const SLOTS: &str = "vismae_slots";
+const JOBS: &str = "vismae_jobs";
+const STEP_DURATION: &str = "vismae_step_duration_seconds";
+const IMAGES_PER_SECOND: &str = "vismae_images_per_second";
+const LOSS: &str = "vismae_loss";
+const TASKS_FAILED: &str = "vismae_tasks_failed_total";
+const MEMBERSHIP_CHANGES: &str = "vismae_membership_changes_total";
+const BUILD_INFO: &str = "vismae_build_info";
+
+/// From a small step on a GPU to a large one on a CPU.
+const STEP_BUCKETS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// How long the series of a job outlive its last report: long enough to be scraped, short enough to stay few.
+const IDLE: Duration = Duration::from_secs(120);
+/// How often [`observe`] must be called so that the series that always exist do not go idle, and the exporter tidied up.
+pub(crate) const UPKEEP: Duration = Duration::from_secs(15);
+
+/// Every state of a job, as counted.
+const JOB_STATES: [&str; 6] = ["pending", "running", "cancelling", "succeeded", "failed", "cancelled"];
+
+/// Metrics can't be recorded, because another recorder is installed in this process.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "metrics can't be recorded: another recorder is installed in this process, expected its handle to be passed instead"
+)]
+pub struct RecorderTaken;
+
+/// The recorder of this process, installed by the first call. A process that records metrics of its own installs a
+/// recorder itself and passes the handle on instead.
+///
+/// # Errors
+/// [`RecorderTaken`].
+pub fn recorder() -> Result<PrometheusHandle, RecorderTaken> {
+    static INSTALLED: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = INSTALLED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some(handle) = &*installed {
+        return Ok(handle.clone());
+    }
+    let builder = PrometheusBuilder::new()
+        .idle_timeout(MetricKindMask::GAUGE | MetricKindMask::HISTOGRAM, Some(IDLE))
+        .set_buckets_for_metric(Matcher::Full(STEP_DURATION.to_owned()), &STEP_BUCKETS)
+        .map_err(|_| RecorderTaken)?;
+    let handle = builder.install_recorder().map_err(|_| RecorderTaken)?;
+    *installed = Some(handle.clone());
+    Ok(handle)
+}
+
+/// Describes every series, and begins the counters at zero.
+pub(crate) fn describe() {
+    describe_gauge!(WORKERS, Unit::Count, "workers that are here, by state: active or leaving");
+    describe_gauge!(SLOTS, Unit::Count, "slots of the workers that are here, by state: free or busy");
+    describe_gauge!(JOBS, Unit::Count, "jobs of the pipelines that are remembered, by state");
+    describe_histogram!(
+        STEP_DURATION,
+        Unit::Seconds,
+        "mean duration of the training steps between two reports of a job"
+    );
+    describe_gauge!(IMAGES_PER_SECOND, Unit::Count, "images per second that a job trains or reads, over all its ranks");
+    describe_gauge!(LOSS, "last loss that a job reported");
+    describe_counter!(TASKS_FAILED, Unit::Count, "tasks that failed, by cause");
+    describe_counter!(MEMBERSHIP_CHANGES, Unit::Count, "generations formed, by what made them necessary");
+    describe_gauge!(BUILD_INFO, "1, with the version as a label");
+    for cause in Cause::ALL {
+        counter!(TASKS_FAILED, "cause" => cause.word()).absolute(0);
+    }
+    for reason in FormReason::ALL {
+        counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).absolute(0);
+    }
+}
+
+/// Sets the gauges of everything there is.
+pub(crate) fn observe(core: &Coordinator) {
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "process" => "coordinator").set(1.0);
+    for state in WorkerState::ALL {
+        let count = core.workers().filter(|worker| worker.state == state).count();
+        gauge!(WORKERS, "state" => state.word()).set(count as f64);
+    }
+    let slots = core.workers().flat_map(|worker| &worker.slots);
+    let (free, busy): (Vec<_>, Vec<_>) = slots.partition(|slot| slot.task.is_none());
+    gauge!(SLOTS, "state" => "free").set(free.len() as f64);
+    gauge!(SLOTS, "state" => "busy").set(busy.len() as f64);
+    let states: Vec<_> = core.pipelines().flat_map(|pipeline| &pipeline.jobs).map(|job| word(&job.state)).collect();
+    for state in JOB_STATES {
+        let count = states.iter().filter(|other| **other == state).count();
+        gauge!(JOBS, "state" => state).set(count as f64);
+    }
+}
+
+/// Counts, and logs, what happened.
+pub(crate) fn count(core: &Coordinator, fact: &Fact) {
+    match fact {
+        Fact::WorkerJoined(worker) => tracing::info!(%worker, "worker joined"),
+        Fact::WorkerLost { worker, reason } => tracing::info!(%worker, reason, "worker lost"),
+        Fact::JobStarted { job, attempt } => tracing::info!(%job, attempt, "job started"),
+        Fact::TaskFailed { task, cause, message } => {
+            tracing::info!(%task, %cause, message, "task failed");
+            counter!(TASKS_FAILED, "cause" => cause.word()).increment(1);
+        }
+        Fact::GenerationFormed { job, generation, world_size, reason } => {
+            tracing::info!(%job, %generation, world_size, "generation formed");
+            counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).increment(1);
+        }
+        Fact::Progressed(job) => progress(core, job),
+        Fact::JobOver(job) => {
+            tracing::info!(%job, "job over");
+            gauge!(IMAGES_PER_SECOND, "job" => job.to_string()).set(0.0);
+        }
+    }
+}
+
+fn progress(core: &Coordinator, id: &JobId) {
+    let Some(progress) = core.job(id).and_then(|job| job.progress.as_ref()) else { return };
+    let job = id.to_string();
+    gauge!(IMAGES_PER_SECOND, "job" => job.clone()).set(progress.images_per_second);
+    if progress.step_seconds > 0.0 {
+        histogram!(STEP_DURATION, "job" => job.clone()).record(progress.step_seconds);
+    }
+    if let Some(loss) = progress.loss {
+        gauge!(LOSS, "job" => job).set(loss);
+    }
+}
+
+fn word(state: &JobState) -> &'static str {
+    match state {
+        JobState::Waiting(_) => "pending",
+        JobState::Running(_) => "running",
+        JobState::Stopping { .. } => "cancelling",
+        JobState::Over { outcome, .. } => match outcome {
+            Outcome::Succeeded { .. } => "succeeded",
+            Outcome::Failed(_) => "failed",
+            Outcome::Cancelled | Outcome::Abandoned { .. } => "cancelled",
+        },
+    }
+}

@@ -1,0 +1,57 @@
+//! The services of `vismae.v1`: each turns wire messages into events and reads, and the core's answers back.
+
+mod agent;
+mod jobs;
+mod paging;
+mod workers;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::Status;
+use vismae_proto::status;
+use vismae_proto::v1::agent_service_server::AgentServiceServer;
+use vismae_proto::v1::job_service_server::JobServiceServer;
+use vismae_proto::v1::worker_service_server::WorkerServiceServer;
+
+use crate::driver::{Handle, Stopped};
+use crate::logs::Logs;
+
+/// Bytes of one message of an agent: a log line or a handful of figures, with much room to spare.
+const AGENT_MESSAGE_MAX: usize = 1 << 20;
+
+/// What every service works with.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    /// To the core.
+    pub(crate) handle: Handle,
+    /// What tasks wrote.
+    pub(crate) logs: Logs,
+    /// How long a silent worker is believed.
+    pub(crate) lease: Duration,
+    /// Cancelled when streams must end.
+    pub(crate) shutdown: CancellationToken,
+    /// Counts the streams that are open.
+    pub(crate) streams: TaskTracker,
+}
+
+/// The service for people and their programs.
+pub(crate) fn jobs(context: Context) -> JobServiceServer<jobs::Jobs> {
+    JobServiceServer::new(jobs::Jobs::new(context))
+}
+
+/// The service that shows the workers.
+pub(crate) fn workers(context: Context) -> WorkerServiceServer<workers::Workers> {
+    WorkerServiceServer::new(workers::Workers::new(context))
+}
+
+/// The service for agents.
+pub(crate) fn agent(context: Context) -> AgentServiceServer<agent::Agents> {
+    AgentServiceServer::new(agent::Agents::new(context)).max_decoding_message_size(AGENT_MESSAGE_MAX)
+}
+
+/// A core that is gone means that the coordinator is on its way out.
+fn stopped(_: Stopped) -> Status {
+    status::shutting_down()
+}

@@ -1,0 +1,125 @@
+//! `JobService`.
+
+mod log;
+mod watch;
+
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status};
+use vismae_core::coordinator::Coordinator;
+use vismae_core::effect::CancelError;
+use vismae_core::ids::PipelineId;
+use vismae_core::spec::Violations;
+use vismae_proto::v1::job_service_server::JobService;
+use vismae_proto::v1::{
+    CancelPipelineRequest, GetPipelineRequest, ListPipelinesRequest, ListPipelinesResponse, LogLine, Pipeline,
+    ReadLogsRequest, SubmitPipelineRequest, WatchPipelineRequest,
+};
+use vismae_proto::{convert, status};
+
+use super::{Context, paging, stopped};
+use crate::driver::CallError;
+
+/// Takes pipelines in, and shows what becomes of them.
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    context: Context,
+}
+
+impl Jobs {
+    pub(super) fn new(context: Context) -> Self {
+        Self { context }
+    }
+}
+
+#[tonic::async_trait]
+impl JobService for Jobs {
+    type WatchPipelineStream = BoxStream<'static, Result<Pipeline, Status>>;
+    type ReadLogsStream = BoxStream<'static, Result<LogLine, Status>>;
+
+    async fn submit_pipeline(&self, request: Request<SubmitPipelineRequest>) -> Result<Response<Pipeline>, Status> {
+        let request = request.into_inner();
+        let wire = request.spec.unwrap_or_default();
+        let invalid = |violations: Violations| status::invalid(&violations);
+        let spec = convert::pipeline_from_wire(&wire).map_err(invalid)?;
+        let request_id = convert::request_id_from_wire(&request.request_id).map_err(invalid)?;
+        if request.validate_only {
+            spec.validate().map_err(invalid)?;
+            return Ok(Response::new(Pipeline { name: wire.name.clone(), spec: Some(wire), ..Pipeline::default() }));
+        }
+        let id = self.context.handle.submit(spec, request_id).await.map_err(|error| match error {
+            CallError::Refused(violations) => invalid(violations),
+            CallError::Stopped(gone) => stopped(gone),
+        })?;
+        show(&self.context, id).await.map(Response::new)
+    }
+
+    async fn get_pipeline(&self, request: Request<GetPipelineRequest>) -> Result<Response<Pipeline>, Status> {
+        show(&self.context, pipeline_id(&request.get_ref().name)?).await.map(Response::new)
+    }
+
+    async fn list_pipelines(
+        &self,
+        request: Request<ListPipelinesRequest>,
+    ) -> Result<Response<ListPipelinesResponse>, Status> {
+        let request = request.into_inner();
+        let size = paging::size(request.page_size)?;
+        let after = paging::after(&request.page_token, |token| token.parse::<u64>().ok())?;
+        let handle = self.context.handle.clone();
+        let response = self.context.handle.read(move |core| {
+            let rest = core.pipelines().filter(|pipeline| after.is_none_or(|after| pipeline.number > after));
+            let (page, next_page_token) = paging::take(rest, size, |pipeline| pipeline.number.to_string());
+            let view = |pipeline| convert::pipeline_view(pipeline, |moment| handle.date(moment));
+            ListPipelinesResponse { pipelines: page.into_iter().map(view).collect(), next_page_token }
+        });
+        response.await.map(Response::new).map_err(stopped)
+    }
+
+    async fn cancel_pipeline(&self, request: Request<CancelPipelineRequest>) -> Result<Response<Pipeline>, Status> {
+        let id = pipeline_id(&request.get_ref().name)?;
+        match self.context.handle.cancel(id.clone()).await {
+            Ok(()) => show(&self.context, id).await.map(Response::new),
+            Err(CallError::Refused(CancelError::Unknown(id))) => Err(unknown(&self.context, &id).await),
+            Err(CallError::Refused(error)) => Err(status::not_now(&error)),
+            Err(CallError::Stopped(gone)) => Err(stopped(gone)),
+        }
+    }
+
+    async fn watch_pipeline(
+        &self,
+        request: Request<WatchPipelineRequest>,
+    ) -> Result<Response<Self::WatchPipelineStream>, Status> {
+        let id = pipeline_id(&request.get_ref().name)?;
+        watch::stream(self.context.clone(), id).await.map(Response::new)
+    }
+
+    async fn read_logs(&self, request: Request<ReadLogsRequest>) -> Result<Response<Self::ReadLogsStream>, Status> {
+        let request = request.into_inner();
+        let job = convert::job_id_from_wire("job", &request.job).map_err(|violations| status::invalid(&violations))?;
+        log::stream(self.context.clone(), job, request.follow).await.map(Response::new)
+    }
+}
+
+fn pipeline_id(name: &str) -> Result<PipelineId, Status> {
+    convert::pipeline_id_from_wire("name", name).map_err(|violations| status::invalid(&violations))
+}
+
+/// The pipeline as it is now.
+async fn show(context: &Context, id: PipelineId) -> Result<Pipeline, Status> {
+    let (handle, wanted) = (context.handle.clone(), id.clone());
+    let view = context.handle.read(move |core| {
+        core.pipeline(&wanted).map(|pipeline| convert::pipeline_view(pipeline, |moment| handle.date(moment)))
+    });
+    match view.await.map_err(stopped)? {
+        Some(pipeline) => Ok(pipeline),
+        None => Err(unknown(context, &id).await),
+    }
+}
+
+/// NOT_FOUND that lists the latest pipelines.
+async fn unknown(context: &Context, id: &PipelineId) -> Status {
+    let names = |core: &Coordinator| core.pipelines().rev().map(|pipeline| pipeline.id.clone()).collect::<Vec<_>>();
+    match context.handle.read(names).await {
+        Ok(known) => status::not_found("pipeline", id.as_str(), known),
+        Err(gone) => stopped(gone),
+    }
+}

@@ -1,0 +1,126 @@
+//! The coordinator as a whole: what listens, what runs, and how it ends.
+
+mod error;
+mod grpc;
+mod parts;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use error::{RunError, ServeError};
+
+use crate::journal::{Journal, MemoryJournal};
+use parts::Parts;
+
+/// Settings of a coordinator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where gRPC is served; port 0 is any free port.
+    pub listen: SocketAddr,
+    /// How often workers say that they are alive.
+    pub heartbeat: Duration,
+    /// How long a silent worker is believed.
+    pub lease: Duration,
+    /// Whether addresses that other machines reach are allowed, although nobody has to say who they are.
+    pub insecure: bool,
+}
+
+impl Config {
+    /// The settings that suit one machine and most clusters: a heartbeat each second, a lease of five.
+    pub fn new(listen: SocketAddr) -> Self {
+        Self { listen, heartbeat: Duration::from_secs(1), lease: Duration::from_secs(5), insecure: false }
+    }
+}
+
+/// The admin port: `/metrics`, `/healthz` and `/readyz` over HTTP.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where it is served; port 0 is any free port.
+    pub listen: SocketAddr,
+    /// What `/metrics` shows: that of [`crate::metrics::recorder`], or of the recorder that the process has installed itself.
+    pub recorder: PrometheusHandle,
+}
+
+/// A coordinator that serves.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    admin: Option<SocketAddr>,
+    ended: JoinHandle<Result<(), RunError>>,
+}
+
+impl Running {
+    /// Where gRPC is served.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the admin port is served, if it is.
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// What clients connect to.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Waits until it has ended, which it does soon after the token it was started with is cancelled.
+    ///
+    /// # Errors
+    /// [`RunError`] when it ended because a part of it failed.
+    ///
+    /// # Cancel safety
+    /// The coordinator goes on when the future is dropped, and the method can be called again.
+    pub async fn ended(&mut self) -> Result<(), RunError> {
+        match (&mut self.ended).await {
+            Ok(ended) => ended,
+            Err(error) => Err(RunError::part("supervisor", error)),
+        }
+    }
+}
+
+/// Starts a coordinator that remembers for as long as it lives. When this returns, it answers at the addresses of [`Running`].
+///
+/// # Errors
+/// [`ServeError`] when an address can't or must not be used; nothing runs then.
+pub async fn serve(config: Config, admin: Option<Admin>, shutdown: CancellationToken) -> Result<Running, ServeError> {
+    serve_with(MemoryJournal::default(), config, admin, shutdown).await
+}
+
+/// As [`serve`], with the place where the coordinator's records are kept.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_with<J: Journal>(
+    journal: J,
+    config: Config,
+    admin: Option<Admin>,
+    shutdown: CancellationToken,
+) -> Result<Running, ServeError> {
+    if !config.listen.ip().is_loopback() && !config.insecure {
+        return Err(ServeError::Exposed { address: config.listen });
+    }
+    let (listener, address) = bind(config.listen, "--listen").await?;
+    let admin = match admin {
+        Some(admin) => Some((bind(admin.listen, "--admin").await?, admin.recorder)),
+        None => None,
+    };
+    let admin_address = admin.as_ref().map(|((_, address), _)| *address);
+    let parts = Parts::start(journal, &config, listener, admin.map(|((listener, _), recorder)| (listener, recorder)))?;
+    tracing::info!(%address, admin = ?admin_address, "coordinator serves");
+    let ended = tokio::spawn(parts.supervise(shutdown));
+    Ok(Running { address, admin: admin_address, ended })
+}
+
+async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |source| ServeError::bind(address, option, source);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}

@@ -1,0 +1,71 @@
+//! Why a coordinator can't start, and why one ends.
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why a coordinator did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Someone else listens there.
+    #[error(
+        "address `{address}` is in use, expected a free one: stop what listens there (another coordinator?), or choose another with `{option}`"
+    )]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+        /// The option that changes it.
+        option: &'static str,
+    },
+    /// It can't be listened on.
+    #[error("address `{address}` can't be listened on: {problem}; choose one of this machine with `{option}`")]
+    Unusable {
+        /// The address.
+        address: SocketAddr,
+        /// The option that changes it.
+        option: &'static str,
+        /// The operating system's words.
+        problem: io::Error,
+    },
+    /// Strangers could reach it.
+    #[error(
+        "address `{address}` is open to other machines, and nobody is asked who they are: listen on `127.0.0.1`, or allow it with `--insecure` where the network keeps others out"
+    )]
+    Exposed {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The protocol's description of itself is broken.
+    #[error("reflection is not possible: {problem}")]
+    Reflection {
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl ServeError {
+    pub(super) fn bind(address: SocketAddr, option: &'static str, problem: io::Error) -> Self {
+        match problem.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { address, option },
+            _ => Self::Unusable { address, option, problem },
+        }
+    }
+
+    pub(super) fn reflection(problem: impl Display) -> Self {
+        Self::Reflection { problem: problem.to_string() }
+    }
+}
+
+/// Why a coordinator ended although nobody told it to.
+#[derive(Debug, thiserror::Error)]
+#[error("the coordinator's {part} failed: {problem}")]
+pub struct RunError {
+    part: &'static str,
+    problem: String,
+}
+
+impl RunError {
+    pub(super) fn part(part: &'static str, problem: impl Display) -> Self {
+        Self { part, problem: problem.to_string() }
+    }
+}

@@ -1,0 +1,62 @@
+//! The gRPC server: the services of `vismae.v1`, health and reflection.
+
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use tonic_reflection::server::Builder;
+
+use super::ServeError;
+use crate::rpc;
+
+/// How often idle connections are probed, and how long a probe may take.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// The services whose health is told; the empty name is the server as a whole.
+const SERVICES: [&str; 4] = ["", "vismae.v1.JobService", "vismae.v1.WorkerService", "vismae.v1.AgentService"];
+
+/// The server with all services. It reports itself unhealthy when streams begin to end, and ends when it is told to stop.
+pub(super) fn serve(
+    listener: TcpListener,
+    context: rpc::Context,
+    stop: CancellationToken,
+) -> Result<impl Future<Output = Result<(), tonic::transport::Error>>, ServeError> {
+    let reflection_v1 = reflection().build_v1().map_err(ServeError::reflection)?;
+    let reflection_v1alpha = reflection().build_v1alpha().map_err(ServeError::reflection)?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let draining = context.shutdown.clone();
+    let router = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .add_service(health_service)
+        .add_service(reflection_v1)
+        .add_service(reflection_v1alpha)
+        .add_service(rpc::jobs(context.clone()))
+        .add_service(rpc::workers(context.clone()))
+        .add_service(rpc::agent(context));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Ok(async move {
+        report(&health, ServingStatus::Serving).await;
+        let stopped = async {
+            draining.cancelled().await;
+            report(&health, ServingStatus::NotServing).await;
+            stop.cancelled().await;
+        };
+        router.serve_with_incoming_shutdown(incoming, stopped).await
+    })
+}
+
+fn reflection() -> Builder<'static> {
+    Builder::configure()
+        .register_encoded_file_descriptor_set(vismae_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+async fn report(health: &HealthReporter, status: ServingStatus) {
+    for service in SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}

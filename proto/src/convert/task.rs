@@ -1,0 +1,132 @@
+//! The talk between coordinator and agents.
+
+use vismae_core::effect::{Command, Membership, Start};
+use vismae_core::event::{Arrival, Progress, TaskReport};
+use vismae_core::failure::Cause;
+use vismae_core::ids::{Epoch, TaskId, WorkerId};
+use vismae_core::spec::Violations;
+
+use super::fields::Fields;
+use super::spec_in::finish;
+use super::spec_out::job_to_wire;
+use crate::v1;
+use crate::v1::task_command::Command as WireCommand;
+use crate::v1::task_event::Event as WireEvent;
+
+/// The most slots one worker can offer.
+const SLOTS_MAX: usize = 1024;
+
+/// Reads what a worker offers.
+///
+/// # Errors
+/// Every field that can't be read.
+pub fn arrival_from_wire(wire: &v1::Hello) -> Result<Arrival, Violations> {
+    let mut violations = Violations::default();
+    let mut fields = Fields::new(&mut violations);
+    let worker = fields.value("worker", WorkerId::new(&wire.worker));
+    let devices: Vec<_> = wire.devices.iter().map(|device| fields.value("devices", device.parse())).collect();
+    let devices: Option<Vec<_>> = devices.into_iter().collect();
+    if wire.devices.len() > SLOTS_MAX {
+        fields.refuse::<()>("devices", format!("has {} entries, expected at most {SLOTS_MAX}", wire.devices.len()));
+    }
+    let read = worker.zip(devices);
+    finish(
+        violations,
+        read.map(|(worker, devices)| Arrival {
+            worker,
+            devices,
+            host: wire.host.clone(),
+            version: wire.version.clone(),
+        }),
+    )
+}
+
+/// Reads what a task says, and which task it is.
+///
+/// # Errors
+/// The first field that can't be read.
+pub fn report_from_wire(wire: v1::TaskEvent) -> Result<(TaskId, TaskReport), Violations> {
+    let task = wire.task.parse().map_err(|error| refusal("task.task", error))?;
+    let report = match wire.event {
+        None => return Err(refusal("task.event", "is missing")),
+        Some(WireEvent::Ready(ready)) => {
+            TaskReport::Ready { store_address: Some(ready.store_address).filter(|address| !address.is_empty()) }
+        }
+        Some(WireEvent::Progress(progress)) => TaskReport::Progress(read_progress(progress)),
+        Some(WireEvent::Succeeded(succeeded)) => {
+            TaskReport::Succeeded { figures: succeeded.figures.into_iter().collect() }
+        }
+        Some(WireEvent::Failed(failed)) => TaskReport::Failed { cause: cause(&failed)?, message: failed.message },
+        Some(WireEvent::Stopped(v1::Stopped {})) => TaskReport::Stopped,
+    };
+    Ok((task, report))
+}
+
+fn cause(failed: &v1::Failed) -> Result<Cause, Violations> {
+    match failed.cause() {
+        v1::Cause::Input => Ok(Cause::Input),
+        v1::Cause::Environment => Ok(Cause::Environment),
+        v1::Cause::Crash => Ok(Cause::Crash),
+        v1::Cause::Unspecified => {
+            Err(refusal("task.failed.cause", format!("is {}, expected a cause from 1 to 3", failed.cause)))
+        }
+    }
+}
+
+fn read_progress(wire: v1::Progress) -> Progress {
+    Progress {
+        phase: wire.phase,
+        done: wire.done,
+        total: wire.total,
+        epoch: Epoch(wire.epoch),
+        loss: wire.loss,
+        images_per_second: wire.images_per_second,
+        step_seconds: wire.step_seconds,
+    }
+}
+
+pub(super) fn write_progress(progress: &Progress) -> v1::Progress {
+    v1::Progress {
+        phase: progress.phase.clone(),
+        done: progress.done,
+        total: progress.total,
+        loss: progress.loss,
+        images_per_second: progress.images_per_second,
+        step_seconds: progress.step_seconds,
+        epoch: progress.epoch.0,
+    }
+}
+
+/// Writes a command to a task.
+pub fn command_to_wire(task: &TaskId, command: &Command) -> v1::TaskCommand {
+    let command = match command {
+        Command::Start(start) => WireCommand::Start(write_start(start)),
+        Command::Membership(membership) => WireCommand::Membership(write_membership(membership)),
+        Command::Stop { reason } => WireCommand::Stop(v1::StopTask { reason: reason.clone() }),
+    };
+    v1::TaskCommand { task: task.to_string(), command: Some(command) }
+}
+
+fn write_start(start: &Start) -> v1::StartTask {
+    v1::StartTask {
+        slot: start.slot,
+        device: start.device.to_string(),
+        store_url: start.store_url.clone(),
+        gang_size: start.gang_size,
+        job: Some(job_to_wire(&start.job)),
+    }
+}
+
+fn write_membership(membership: &Membership) -> v1::Membership {
+    v1::Membership {
+        generation: membership.generation.0,
+        ranks: membership.ranks.iter().map(ToString::to_string).collect(),
+        store_address: membership.store_address.clone().unwrap_or_default(),
+    }
+}
+
+fn refusal(field: &str, message: impl ToString) -> Violations {
+    let mut violations = Violations::default();
+    violations.add(field, message.to_string());
+    violations
+}

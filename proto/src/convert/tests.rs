@@ -1,0 +1,198 @@
+use proptest::prelude::*;
+use vismae_core::effect::{Command, Membership};
+use vismae_core::event::TaskReport;
+use vismae_core::ids::{CorpusName, Generation, JobName, PipelineId};
+use vismae_core::spec::{
+    FinetuneSpec, FinetuneTask, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
+    PipelineSpec, PretrainSpec, Selection, Violations, Window,
+};
+
+use super::*;
+use crate::v1;
+
+fn ingest() -> IngestSpec {
+    IngestSpec {
+        corpus: CorpusName::new("phantom").unwrap(),
+        inputs: vec!["a".into(), "b.csv".into()],
+        image_size: 64,
+        ct_window: Window { low: -160.0, high: 240.0 },
+        percentiles: Window { low: 0.5, high: 99.5 },
+        minimum_content: 0.02,
+    }
+}
+
+fn optimiser(clip_norm: Option<f64>) -> OptimiserSpec {
+    OptimiserSpec { learning_rate: 1e-3, weight_decay: 0.05, warmup_epochs: 1.0, clip_norm }
+}
+
+fn selection() -> Selection {
+    Selection { modalities: Modality::ALL.to_vec(), sources: vec!["lidc".into()] }
+}
+
+fn pretrain() -> PretrainSpec {
+    PretrainSpec {
+        corpus: CorpusName::new("phantom").unwrap(),
+        selection: selection(),
+        model: ModelSpec::tiny(),
+        optimiser: optimiser(None),
+        epochs: 2,
+        global_batch: 64,
+        lanes: 8,
+        slots: 2,
+        seed: u64::MAX,
+    }
+}
+
+fn finetune(task: FinetuneTask, initialisation: Initialisation) -> FinetuneSpec {
+    FinetuneSpec {
+        task,
+        corpus: CorpusName::new("phantom").unwrap(),
+        selection: Selection::default(),
+        model: ModelSpec::base(),
+        initialisation,
+        optimiser: optimiser(Some(1.0)),
+        epochs: 3,
+        batch: 32,
+        seed: 7,
+    }
+}
+
+fn job(name: &str, depends_on: &[&str], kind: JobKind) -> JobSpec {
+    JobSpec {
+        name: JobName::new(name).unwrap(),
+        depends_on: depends_on.iter().map(|needed| JobName::new(*needed).unwrap()).collect(),
+        kind,
+    }
+}
+
+fn pipeline() -> PipelineSpec {
+    let pretrained = Initialisation::Pretrained(JobName::new("pretrain").unwrap());
+    PipelineSpec {
+        name: PipelineId::new("demo").unwrap(),
+        store_url: "file:///tmp/store".into(),
+        jobs: vec![
+            job("ingest", &[], JobKind::Ingest(ingest())),
+            job("pretrain", &["ingest"], JobKind::Pretrain(pretrain())),
+            job("classify", &["pretrain"], JobKind::Finetune(finetune(FinetuneTask::Classify, pretrained))),
+            job("segment", &["ingest"], JobKind::Finetune(finetune(FinetuneTask::Segment, Initialisation::Random))),
+        ],
+    }
+}
+
+#[track_caller]
+fn fields<T: std::fmt::Debug>(result: Result<T, Violations>) -> Vec<String> {
+    result.unwrap_err().iter().map(|violation| violation.field.clone()).collect()
+}
+
+#[test]
+fn a_specification_comes_back_as_it_was_sent() {
+    let spec = pipeline();
+    assert_eq!(pipeline_from_wire(&pipeline_to_wire(&spec)).unwrap(), spec);
+    for job in &spec.jobs {
+        assert_eq!(job_from_wire(&job_to_wire(job)).unwrap(), *job);
+    }
+}
+
+#[test]
+fn every_unreadable_field_is_named_at_once() {
+    let mut wire = pipeline_to_wire(&pipeline());
+    wire.name = "Demo".into();
+    wire.store_url.clear();
+    wire.jobs[0].name = String::new();
+    if let Some(v1::job_spec::Kind::Ingest(ingest)) = &mut wire.jobs[0].kind {
+        ingest.ct_window = None;
+    }
+    if let Some(v1::job_spec::Kind::Pretrain(pretrain)) = &mut wire.jobs[1].kind {
+        pretrain.corpus = "no such/corpus".into();
+        pretrain.model = None;
+        pretrain.selection.as_mut().unwrap().modalities = vec![0, 1, 99];
+    }
+    if let Some(v1::job_spec::Kind::Finetune(finetune)) = &mut wire.jobs[2].kind {
+        finetune.task = 0;
+        finetune.pretrained_job = Some("UP".into());
+    }
+    wire.jobs[3].kind = None;
+    assert_eq!(
+        fields(pipeline_from_wire(&wire)),
+        [
+            "name",
+            "store_url",
+            "jobs[0].name",
+            "jobs[0].ct_window",
+            "pretrain.corpus",
+            "pretrain.selection.modalities",
+            "pretrain.selection.modalities",
+            "pretrain.model",
+            "classify.task",
+            "classify.pretrained_job",
+            "segment.kind"
+        ]
+    );
+}
+
+#[test]
+fn a_default_message_is_refused_and_never_a_panic() {
+    assert_eq!(fields(job_from_wire(&v1::JobSpec::default())), ["jobs[0].name", "jobs[0].kind"]);
+    assert_eq!(fields(pipeline_from_wire(&v1::PipelineSpec::default())), ["name", "store_url"]);
+    assert_eq!(fields(arrival_from_wire(&v1::Hello::default())), ["worker"]);
+    assert_eq!(fields(report_from_wire(v1::TaskEvent::default())), ["task.task"]);
+}
+
+#[test]
+fn a_hello_with_an_unknown_device_names_it() {
+    let hello = v1::Hello {
+        worker: "w0".into(),
+        devices: vec!["cpu".into(), "tpu:0".into()],
+        host: "127.0.0.1".into(),
+        version: "0.1.0".into(),
+    };
+    let violations = arrival_from_wire(&hello).unwrap_err().to_string();
+    assert!(violations.contains("`devices`") && violations.contains("`tpu:0`"), "{violations}");
+}
+
+#[test]
+fn reports_of_tasks_are_read() {
+    use v1::task_event::Event;
+    let read = |event| {
+        report_from_wire(v1::TaskEvent { task: "demo.pretrain/0/1".into(), event: Some(event) })
+            .map(|(_, report)| report)
+    };
+    let ready = |address: &str| Event::Ready(v1::Ready { store_address: address.into() });
+    assert_eq!(read(ready("")), Ok(TaskReport::Ready { store_address: None }));
+    assert_eq!(read(ready("h:1")), Ok(TaskReport::Ready { store_address: Some("h:1".into()) }));
+    assert_eq!(read(Event::Stopped(v1::Stopped {})), Ok(TaskReport::Stopped));
+    let unspecified = Event::Failed(v1::Failed { cause: 0, message: "?".into() });
+    assert_eq!(fields(read(unspecified)), ["task.failed.cause"]);
+    let input = Event::Failed(v1::Failed { cause: v1::Cause::Input.into(), message: "bad".into() });
+    assert!(matches!(read(input), Ok(TaskReport::Failed { message, .. }) if message == "bad"));
+}
+
+#[test]
+fn a_membership_keeps_the_order_of_its_ranks() {
+    let ranks: Vec<_> = ["demo.pretrain/1/0", "demo.pretrain/1/1"].map(|task| task.parse().unwrap()).to_vec();
+    let membership =
+        Membership { generation: Generation(4), ranks: ranks.clone(), store_address: Some("10.0.0.1:4000".into()) };
+    let wire = command_to_wire(&ranks[1], &Command::Membership(membership));
+    assert_eq!(wire.task, "demo.pretrain/1/1");
+    let Some(v1::task_command::Command::Membership(sent)) = wire.command else { panic!("{wire:?}") };
+    assert_eq!((sent.generation, sent.store_address.as_str()), (4, "10.0.0.1:4000"));
+    assert_eq!(sent.ranks, ["demo.pretrain/1/0", "demo.pretrain/1/1"]);
+}
+
+#[test]
+fn a_request_id_is_a_uuid_or_nothing() {
+    assert_eq!(request_id_from_wire(""), Ok(None));
+    assert!(request_id_from_wire("6ba7b810-9dad-11d1-80b4-00c04fd430c8").unwrap().is_some());
+    assert_eq!(fields(request_id_from_wire("again")), ["request_id"]);
+}
+
+proptest! {
+    #[test]
+    fn bytes_from_a_stranger_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let Ok(wire) = <v1::PipelineSpec as prost::Message>::decode(bytes.as_slice()) else { return Ok(()) };
+        if let Ok(spec) = pipeline_from_wire(&wire) {
+            let again = pipeline_from_wire(&pipeline_to_wire(&spec)).unwrap();
+            prop_assert_eq!(format!("{again:?}"), format!("{spec:?}"));
+        }
+    }
+}

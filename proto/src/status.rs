@@ -1,0 +1,169 @@
+//! Errors on the wire: written by servers, read by clients.
+//!
+//! Every status carries a `google.rpc.ErrorInfo` whose reason programs can match; where fields are at fault, a
+//! `google.rpc.BadRequest` names each of them.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use vismae_core::spec::Violations;
+
+/// The domain of every reason.
+pub const DOMAIN: &str = "vismae";
+/// The most violations sent at once. They travel in a header, and HTTP/2 peers refuse headers above 16 KiB.
+const VIOLATIONS_MAX: usize = 40;
+/// The longest description of a violation sent, in bytes, for the same reason.
+const DESCRIPTION_MAX: usize = 256;
+/// The most names listed when one is not found.
+const KNOWN_MAX: usize = 10;
+
+/// Why a request was refused, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Fields of the request are at fault.
+    InvalidFields,
+    /// What the request names does not exist.
+    NotFound,
+    /// The request does not fit the present state.
+    NotNow,
+    /// The coordinator is going away.
+    ShuttingDown,
+    /// A stream could not keep up, or its lease is over.
+    StreamEnded,
+}
+
+impl Reason {
+    /// The word on the wire.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::InvalidFields => "INVALID_FIELDS",
+            Self::NotFound => "NOT_FOUND",
+            Self::NotNow => "NOT_NOW",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+            Self::StreamEnded => "STREAM_ENDED",
+        }
+    }
+
+    fn status(self, code: Code, message: impl Into<String>, mut details: ErrorDetails) -> Status {
+        details.set_error_info(self.word(), DOMAIN, HashMap::new());
+        Status::with_error_details(code, message, details)
+    }
+}
+
+/// INVALID_ARGUMENT that names every field at fault; the last entry says how many there was no room for.
+pub fn invalid(violations: &Violations) -> Status {
+    let count = violations.iter().count();
+    let mut fields: Vec<_> = violations
+        .iter()
+        .take(VIOLATIONS_MAX)
+        .map(|violation| FieldViolation::new(&violation.field, cut(&violation.message)))
+        .collect();
+    if count > VIOLATIONS_MAX {
+        fields.push(FieldViolation::new("…", format!("and {} more", count - VIOLATIONS_MAX)));
+    }
+    let message =
+        if count == 1 { "a field is not usable".to_owned() } else { format!("{count} fields are not usable") };
+    Reason::InvalidFields.status(Code::InvalidArgument, message, ErrorDetails::with_bad_request(fields))
+}
+
+/// NOT_FOUND that says what there is instead.
+pub fn not_found<N: Display>(kind: &str, name: &str, known: impl IntoIterator<Item = N>) -> Status {
+    let mut known = known.into_iter();
+    let listed: Vec<_> = known.by_ref().take(KNOWN_MAX).map(|name| format!("`{name}`")).collect();
+    let more = known.count();
+    let known = match (listed.is_empty(), more) {
+        (true, _) => "there is none".to_owned(),
+        (false, 0) => format!("there is {}", listed.join(", ")),
+        (false, more) => format!("there is {} and {more} more", listed.join(", ")),
+    };
+    let mut details = ErrorDetails::new();
+    details.set_resource_info(kind, name, "", &known);
+    Reason::NotFound.status(Code::NotFound, format!("no {kind} is called `{name}`: {known}"), details)
+}
+
+/// FAILED_PRECONDITION: asking again helps only after something else has changed.
+pub fn not_now(error: &impl Display) -> Status {
+    Reason::NotNow.status(Code::FailedPrecondition, error.to_string(), ErrorDetails::new())
+}
+
+/// UNAVAILABLE: the coordinator is going away, and a new one may answer soon.
+pub fn shutting_down() -> Status {
+    Reason::ShuttingDown.status(Code::Unavailable, "the coordinator is shutting down", ErrorDetails::new())
+}
+
+/// UNAVAILABLE: this stream is over, and a new one may be opened.
+pub fn stream_ended(reason: impl Into<String>) -> Status {
+    Reason::StreamEnded.status(Code::Unavailable, reason, ErrorDetails::new())
+}
+
+/// What a refused request should say to a person: the message, and a line for every field at fault.
+pub fn explain(status: &Status) -> String {
+    let details = status.get_error_details();
+    let mut text = match status.code() {
+        Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => status.message().to_owned(),
+        Code::Unavailable => format!("the coordinator is not available: {}", status.message()),
+        Code::Unimplemented => {
+            "the coordinator does not know this request: it may be older than this program, or no coordinator at all"
+                .to_owned()
+        }
+        code => format!("the coordinator answered with {code:?}: {}", status.message()),
+    };
+    for violation in details.bad_request().into_iter().flat_map(|request| &request.field_violations) {
+        text.push_str(&format!("\n  - `{}` {}", violation.field, violation.description));
+    }
+    text
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= DESCRIPTION_MAX {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(DESCRIPTION_MAX)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn violations(count: usize) -> Violations {
+        let mut violations = Violations::default();
+        for index in 0..count {
+            violations.add(&format!("job{index}.epochs"), "is 0, expected at least 1".to_owned());
+        }
+        violations
+    }
+
+    #[test]
+    fn every_violation_arrives_and_is_shown() {
+        let status = invalid(&violations(3));
+        assert_eq!(status.code(), Code::InvalidArgument);
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "INVALID_FIELDS");
+        assert_eq!(details.bad_request().unwrap().field_violations.len(), 3);
+        let text = explain(&status);
+        assert_eq!(text.lines().count(), 4, "{text}");
+        assert_eq!(text.lines().nth(1), Some("  - `job0.epochs` is 0, expected at least 1"));
+    }
+
+    #[test]
+    fn a_flood_of_violations_still_fits_into_a_header() {
+        let mut many = violations(500);
+        many.add("long", "é".repeat(10_000));
+        let status = invalid(&many);
+        let fields = status.get_error_details().bad_request().unwrap().field_violations.clone();
+        assert_eq!(fields.len(), VIOLATIONS_MAX + 1);
+        assert_eq!(fields.last().unwrap().description, format!("and {} more", 501 - VIOLATIONS_MAX));
+        assert!(status.details().len() < 12 << 10, "{} bytes", status.details().len());
+    }
+
+    #[test]
+    fn what_is_not_found_is_answered_with_what_there_is() {
+        let message = |known: &[&str]| explain(&not_found("pipeline", "demp", known));
+        assert_eq!(message(&[]), "no pipeline is called `demp`: there is none");
+        assert_eq!(message(&["demo", "real"]), "no pipeline is called `demp`: there is `demo`, `real`");
+        let many: Vec<_> = (0..12).map(|index| format!("p{index}")).collect();
+        assert!(explain(&not_found("pipeline", "x", many)).ends_with("`p9` and 2 more"));
+    }
+}
