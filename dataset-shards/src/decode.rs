@@ -1,0 +1,148 @@
+//! From a file of any known format to values in source units, without a crash whatever the bytes.
+//!
+//! The format is told by magic bytes, never by the name; the name only decides whether an unknown file was meant to be an
+//! image. What a header claims is checked before anything is allocated for it, and decoders run under a guard: a panic in one
+//! is an error of the file.
+
+mod dicom;
+mod error;
+mod jpeg;
+mod labels;
+mod nifti;
+mod raster;
+mod sniff;
+
+use std::fs::File;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use vismae_core::spec::Modality;
+
+pub use error::DecodeError;
+pub use labels::{LabelError, LabelVolume, decode_labels};
+use sniff::Format;
+
+/// Largest file read.
+pub const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Most pixels in one plane.
+pub const PLANE_PIXELS_MAX: u64 = 64 << 20;
+/// Most voxels in one volume.
+pub const VOLUME_VOXELS_MAX: u64 = 512 << 20;
+
+/// Planes of equal shape, in source units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Volume {
+    /// Columns of a plane.
+    pub width: u32,
+    /// Rows of a plane.
+    pub height: u32,
+    /// Plane by plane, row by row from the top. May hold values that are not finite.
+    pub voxels: Vec<f32>,
+    /// Distance of rows and of columns, when the file says it.
+    pub spacing_mm: Option<[f32; 2]>,
+}
+
+impl Volume {
+    /// Pixels of a plane, at least 1.
+    pub fn plane_pixels(&self) -> usize {
+        (self.width as usize * self.height as usize).max(1)
+    }
+
+    /// The planes in order.
+    pub fn planes(&self) -> std::slice::ChunksExact<'_, f32> {
+        self.voxels.chunks_exact(self.plane_pixels())
+    }
+}
+
+/// What the values of a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Grey levels of 8 bits, meant to be shown as they are.
+    Display,
+    /// Measurements, as Hounsfield units, or levels of a depth that no display shows.
+    Measured,
+}
+
+/// How the axes of a file were cut into planes, for a label volume to be cut alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Grid {
+    /// Voxels along each axis of the file.
+    pub(crate) shape: [u32; 3],
+    /// The axis that planes are cut across.
+    pub(crate) through: usize,
+    /// From voxel indices to millimetres, row by row, when the file says it.
+    pub(crate) affine: Option<[[f32; 4]; 3]>,
+}
+
+/// A decoded file.
+#[derive(Clone, PartialEq)]
+pub struct Decoded {
+    /// The values.
+    pub volume: Volume,
+    /// Stated by the file.
+    pub modality: Option<Modality>,
+    /// The patient's id in the file: identifying, to be pseudonymised and never shown.
+    pub patient: Option<String>,
+    /// What the values are.
+    pub scale: Scale,
+    /// Whether low values are meant to be bright. They still come as stored.
+    pub inverted: bool,
+    pub(crate) grid: Option<Grid>,
+}
+
+/// Decodes a file.
+///
+/// # Errors
+/// [`DecodeError`], whose code names the reason; its message holds no value that could name a patient.
+pub fn decode(path: &Path) -> Result<Decoded, DecodeError> {
+    sniff::check_name(path)?;
+    let bytes = read(path)?;
+    let format = sniff::format(path, &bytes)?;
+    guarded(format.name(), || match format {
+        Format::Dicom => dicom::decode(&bytes),
+        Format::Nifti => nifti::decode(&bytes),
+        Format::Png => raster::decode(&bytes, image::ImageFormat::Png),
+        Format::Jpeg => raster::decode(&bytes, image::ImageFormat::Jpeg),
+    })
+}
+
+/// The bytes of a file of a usable size.
+fn read(path: &Path) -> Result<Vec<u8>, DecodeError> {
+    let file = File::open(path).map_err(|error| DecodeError::from_io(&error))?;
+    let size = file.metadata().map_err(|error| DecodeError::from_io(&error))?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(DecodeError::TooLarge { what: "bytes in the file", found: size, limit: FILE_BYTES_MAX });
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    // A file that grows while it is read stays within the limit.
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| DecodeError::from_io(&error))?;
+    if bytes.is_empty() { Err(DecodeError::Empty) } else { Ok(bytes) }
+}
+
+/// Turns a panic of a decoder into an error of the file.
+fn guarded<T>(format: &'static str, decode: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(DecodeError::Panicked { format }))
+}
+
+/// Checks claimed sides before anything is allocated for them.
+fn check_size(width: u64, height: u64, planes: u64) -> Result<(), DecodeError> {
+    let plane = width.saturating_mul(height);
+    if plane == 0 || planes == 0 {
+        return Err(DecodeError::Malformed {
+            format: "image",
+            fault: format!("size {width} x {height} x {planes} has no pixels, expected at least one in each direction"),
+        });
+    }
+    if plane > PLANE_PIXELS_MAX {
+        return Err(DecodeError::TooLarge { what: "pixels in a plane", found: plane, limit: PLANE_PIXELS_MAX });
+    }
+    let voxels = plane.saturating_mul(planes);
+    if voxels > VOLUME_VOXELS_MAX {
+        return Err(DecodeError::TooLarge { what: "voxels", found: voxels, limit: VOLUME_VOXELS_MAX });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! Files made by hand, whole and broken; each format's traps stand in a module of their own.
+
+mod dicom;
+mod labels;
+mod nifti;
+mod raster;
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A folder to write files in.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn put(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.0.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn decode(&self, name: &str, bytes: &[u8]) -> Result<Decoded, DecodeError> {
+        decode(&self.put(name, bytes))
+    }
+
+    /// The code of the refusal.
+    fn refused(&self, name: &str, bytes: &[u8]) -> &'static str {
+        match self.decode(name, bytes) {
+            Ok(_) => "decoded",
+            Err(error) => error.code(),
+        }
+    }
+}
+
+#[test]
+fn what_is_no_image_is_told_from_what_should_be_one() {
+    let files = Files::new();
+    assert_eq!(files.refused("a.png", b""), "empty_file");
+    assert_eq!(files.refused("a.dcm", b"a letter"), "unknown_format");
+    assert_eq!(files.refused("a.txt", b"a letter"), "not_an_image");
+    assert_eq!(files.refused(".DS_Store", b"\0\0\0\x01Bud1"), "not_an_image");
+    assert_eq!(files.refused("._a.png", b"\0\x05\x16\x07"), "not_an_image");
+    assert_eq!(files.refused("DICOMDIR", b"x"), "not_an_image");
+    assert_eq!(files.refused("a.tif", b"II*\0rest"), "unsupported");
+    assert_eq!(decode(&files.0.path().join("nowhere.png")).err().map(|error| error.code()), Some("missing_file"));
+}
+
+#[test]
+fn a_panic_of_a_decoder_is_an_error_of_the_file() {
+    let outcome: Result<(), _> = guarded("PNG", || panic!("index out of bounds"));
+    assert_eq!(outcome.unwrap_err().code(), "decoder_failed");
+}
+
+#[test]
+fn claims_of_size_are_checked_before_anything_is_allocated() {
+    assert!(check_size(8192, 8192, 1).is_ok());
+    assert_eq!(check_size(8193, 8192, 1).unwrap_err().code(), "too_large");
+    assert_eq!(check_size(1024, 1024, 513).unwrap_err().code(), "too_large");
+    assert_eq!(check_size(u64::MAX, u64::MAX, u64::MAX).unwrap_err().code(), "too_large");
+    assert_eq!(check_size(0, 5, 1).unwrap_err().code(), "malformed");
+}

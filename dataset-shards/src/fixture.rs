@@ -1,0 +1,56 @@
+//! Corpora that the tests of this crate share.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use vismae_core::ids::CorpusName;
+use vismae_core::spec::{IngestSpec, Window};
+
+use crate::ingest::{IngestError, IngestOptions, IngestSummary, PseudonymKey, ingest};
+use crate::manifest::Manifest;
+use crate::phantom::{self, PhantomOptions};
+use crate::store::Store;
+
+static PHANTOM: LazyLock<TempDir> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().unwrap();
+    phantom::write(dir.path(), &PhantomOptions { seed: 5, patients_per_modality: 10 }).unwrap();
+    dir
+});
+
+/// A phantom corpus of ten patients a modality: 246 frames, 190 of them labelled, all with a mask.
+pub(crate) fn phantom_folder() -> &'static Path {
+    PHANTOM.path()
+}
+
+pub(crate) fn corpus() -> CorpusName {
+    CorpusName::new("demo").unwrap()
+}
+
+pub(crate) fn spec(inputs: &[&Path]) -> IngestSpec {
+    IngestSpec {
+        corpus: corpus(),
+        inputs: inputs.iter().map(|input| input.to_string_lossy().into_owned()).collect(),
+        image_size: 32,
+        ct_window: Window { low: -1000.0, high: 1000.0 },
+        percentiles: Window { low: 0.5, high: 99.5 },
+        minimum_content: 0.05,
+    }
+}
+
+pub(crate) fn options(threads: usize) -> IngestOptions {
+    IngestOptions { threads, pseudonym_key: PseudonymKey::from_secret("test") }
+}
+
+pub(crate) async fn ingest_all(store: &Store, inputs: &[&Path]) -> Result<IngestSummary, IngestError> {
+    ingest(store, &spec(inputs), &options(2), |_| {}, &CancellationToken::new()).await
+}
+
+/// The phantom corpus in a store in memory.
+pub(crate) async fn phantom_store() -> (Store, Manifest) {
+    let store = Store::open("memory://").unwrap();
+    ingest_all(&store, &[phantom_folder()]).await.unwrap();
+    let manifest = Manifest::load(&store, &corpus(), None).await.unwrap();
+    (store, manifest)
+}

@@ -1,0 +1,61 @@
+//! From files to a committed corpus version.
+//!
+//! [`ingest`] lists its inputs, decodes and normalises the files on a bounded number of threads, and writes shards in the
+//! order of the inputs: the same files give the same bytes with any number of threads. The manifest, put last and only if
+//! absent, is the commit; until then nothing is visible but parts that no manifest names.
+
+mod commit;
+mod error;
+mod groups;
+mod input;
+mod prepare;
+mod progress;
+mod pseudonym;
+mod quarantine;
+mod run;
+mod shards;
+mod summary;
+
+use tokio_util::sync::CancellationToken;
+use vismae_core::spec::IngestSpec;
+
+pub use error::IngestError;
+pub use input::ListError;
+pub use progress::IngestProgress;
+pub use pseudonym::PseudonymKey;
+pub use summary::IngestSummary;
+
+use crate::store::Store;
+
+/// How an ingest is run, as opposed to what it makes.
+#[derive(Debug, Clone)]
+pub struct IngestOptions {
+    /// Files decoded at the same time, at least 1.
+    pub threads: usize,
+    /// What patients and groups are pseudonymised with.
+    pub pseudonym_key: PseudonymKey,
+}
+
+/// Reads the inputs of a specification and commits what came of them.
+///
+/// # Errors
+/// [`IngestError`]. A file that cannot be used is not an error: it is quarantined, and the rest goes on.
+///
+/// # Cancel safety
+/// Cancelling the token, or dropping the future, leaves nothing visible.
+pub async fn ingest(
+    store: &Store,
+    spec: &IngestSpec,
+    options: &IngestOptions,
+    progress: impl Fn(IngestProgress) + Send + Sync,
+    cancel: &CancellationToken,
+) -> Result<IngestSummary, IngestError> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(IngestError::Cancelled),
+        done = run::run(store, spec, options, &progress) => done,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Making a version visible, once.
+
+use vismae_core::ids::CorpusName;
+use vismae_core::spec::IngestSpec;
+
+use super::IngestError;
+use super::quarantine::{self, Quarantined};
+use crate::manifest::{Counts, FORMAT, Manifest, Recipe, Shard};
+use crate::store::{PutOutcome, Store};
+
+/// What a commit came to.
+pub(super) struct Committed {
+    pub(super) version: u64,
+    /// Whether this commit made the version, or found it made before with the same frames.
+    pub(super) new: bool,
+    /// Where the quarantine of the version lies, when it has one.
+    pub(super) quarantine: Option<String>,
+}
+
+/// Writes the quarantine and then the manifest of the next version, unless the latest version holds the same frames.
+pub(super) async fn commit(
+    store: &Store,
+    spec: &IngestSpec,
+    classes: Vec<String>,
+    shards: Vec<Shard>,
+    sums: (Counts, &[Quarantined]),
+) -> Result<Committed, IngestError> {
+    let (counts, refused) = sums;
+    let corpus = &spec.corpus;
+    let mut manifest = Manifest {
+        format: FORMAT,
+        corpus: corpus.to_string(),
+        version: 0,
+        recipe: Recipe::from(spec),
+        classes,
+        shards,
+        counts,
+    };
+    loop {
+        let latest = Manifest::versions(store, corpus).await?.last().copied();
+        if let Some(version) = latest
+            && Manifest::load(store, corpus, Some(version)).await?.same_content(&manifest)
+        {
+            let path = quarantine_path(corpus, &format!("{version:06}"));
+            let quarantine = store.exists(&path).await?.then_some(path);
+            return Ok(Committed { version, new: false, quarantine });
+        }
+        manifest.version = latest.unwrap_or(0) + 1;
+        let quarantine = write_quarantine(store, corpus, &format!("{:06}", manifest.version), refused).await?;
+        let bytes = serde_json::to_vec_pretty(&manifest)?;
+        match store.put_if_absent(&Manifest::path(corpus, manifest.version), bytes).await? {
+            PutOutcome::Created => return Ok(Committed { version: manifest.version, new: true, quarantine }),
+            // Another ingest of this corpus was faster: look at what it committed, and take the number after it.
+            PutOutcome::AlreadyExists => {}
+        }
+    }
+}
+
+/// Writes the list of refused files under a name; none when nothing was refused.
+pub(super) async fn write_quarantine(
+    store: &Store,
+    corpus: &CorpusName,
+    name: &str,
+    refused: &[Quarantined],
+) -> Result<Option<String>, IngestError> {
+    if refused.is_empty() {
+        return Ok(None);
+    }
+    let path = quarantine_path(corpus, name);
+    store.put(&path, quarantine::encode(refused)?).await?;
+    Ok(Some(path))
+}
+
+fn quarantine_path(corpus: &CorpusName, name: &str) -> String {
+    format!("{}/quarantine/{name}.parquet", Manifest::folder(corpus))
+}

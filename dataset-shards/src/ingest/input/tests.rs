@@ -1,0 +1,87 @@
+//! Listings of manifests and folders on disk.
+
+use super::*;
+
+fn write(root: &Path, file: &str, text: &str) {
+    let path = root.join(file);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn list_folder(root: &Path) -> Vec<Item> {
+    list(&[root.to_string_lossy().into_owned()]).unwrap()
+}
+
+#[test]
+fn columns_may_come_in_any_order_and_others_are_ignored() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        dir.path(),
+        "set/list.csv",
+        "expect,Split,file,group_id,patient_id,label\nreject,val,a/b.png,g1,,x\n,,c.png,p1,p1,\n,,d.png,,p1,\n,,e.png\n",
+    );
+    let items = list(&[dir.path().join("set/list.csv").to_string_lossy().into_owned()]).unwrap();
+    assert_eq!(items.len(), 4);
+    assert_eq!(&*items[0].source, "set");
+    assert_eq!((items[0].file.as_str(), items[0].split), ("a/b.png", Some(Split::Val)));
+    assert_eq!(items[0].label.as_deref(), Some("x"));
+    assert_eq!(items[0].path(), dir.path().join("set/a/b.png"));
+    let groups: Vec<&GroupHint> = items.iter().map(|item| &item.group).collect();
+    assert_eq!(groups[0], &GroupHint::Group("g1".to_owned()));
+    assert_eq!(groups[1], &GroupHint::Patient("p1".to_owned()));
+    assert_eq!(groups[2], &GroupHint::Patient("p1".to_owned()));
+    assert_eq!(groups[3], &GroupHint::Unknown);
+    assert!(items.iter().all(|item| item.fault.is_none()));
+}
+
+#[test]
+fn a_row_that_leaves_its_folder_is_at_fault_and_does_not_show_where_it_led() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "manifest.csv", "file,mask_file\n/etc/passwd,\na/../../b.png,\na.png,../m.png\n,\n./a.png,\n");
+    let items = list_folder(dir.path());
+    let codes: Vec<Option<&str>> = items.iter().map(|item| item.fault.as_ref().map(|fault| fault.code)).collect();
+    let outside = Some("outside_folder");
+    assert_eq!(codes, [outside, outside, outside, Some("no_file"), None]);
+    assert_eq!(items[0].file, "passwd");
+}
+
+#[test]
+fn manifests_of_the_folders_below_are_all_read() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "b/MANIFEST.csv", "file\n1.png\n");
+    write(dir.path(), "a/manifest.csv", "file\n2.png\n3.png\n");
+    write(dir.path(), "licences/mit.txt", "");
+    let items = list_folder(dir.path());
+    let found: Vec<(&str, &str)> = items.iter().map(|item| (&*item.source, item.file.as_str())).collect();
+    assert_eq!(found, [("a", "2.png"), ("a", "3.png"), ("b", "1.png")]);
+}
+
+#[test]
+fn a_plain_folder_is_walked_in_order_and_its_folders_name_modality_and_class() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["x/us/benign/1.png", "CT/2.dcm", "xray/a/b/3.png", "4.png"] {
+        write(dir.path(), file, "");
+    }
+    let items = list_folder(dir.path());
+    let found: Vec<_> = items.iter().map(|item| (item.file.as_str(), item.modality, item.label.as_deref())).collect();
+    assert_eq!(
+        found,
+        [
+            ("4.png", None, None),
+            ("CT/2.dcm", Some(Modality::Ct), None),
+            ("x/us/benign/1.png", Some(Modality::Ultrasound), Some("benign")),
+            ("xray/a/b/3.png", Some(Modality::XRay), None),
+        ]
+    );
+}
+
+#[test]
+fn what_is_no_input_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "a.png", "");
+    write(dir.path(), "list.csv", "path,label\nx,y\n");
+    let refused = |name: &str| list(&[dir.path().join(name).to_string_lossy().into_owned()]).unwrap_err().to_string();
+    assert!(refused("a.png").ends_with("expected a folder or a manifest whose name ends in `.csv`"));
+    assert!(refused("none").contains("does not exist"));
+    assert!(refused("list.csv").ends_with("has the columns `path`, `label`, expected `file` among them"));
+}

@@ -1,0 +1,70 @@
+//! Pseudonyms of patients and groups.
+
+use std::fmt;
+
+/// Set in the environment by whoever runs an ingest of real patients, and kept outside the store.
+const VARIABLE: &str = "VISMAE_PSEUDONYM_KEY";
+/// Turns a secret text into a key; not used for anything else.
+const CONTEXT: &str = "vismae 2026 pseudonym key v1";
+/// Known to everyone, so pseudonyms made with it can be guessed from a list of patient ids.
+const DEVELOPMENT_SECRET: &str = "vismae development key: not for real patients";
+
+/// The secret that pseudonyms are keyed by. Equal keys give equal pseudonyms over runs and corpora; without the key a
+/// pseudonym cannot be checked against a guessed id.
+#[derive(Clone)]
+pub struct PseudonymKey([u8; 32]);
+
+impl fmt::Debug for PseudonymKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PseudonymKey(..)")
+    }
+}
+
+impl PseudonymKey {
+    /// A key made of a secret text.
+    pub fn from_secret(secret: &str) -> Self {
+        Self(blake3::derive_key(CONTEXT, secret.as_bytes()))
+    }
+
+    /// The key of `VISMAE_PSEUDONYM_KEY`, or, with a warning, the development key that is written in this program.
+    pub fn from_environment() -> Self {
+        match std::env::var(VARIABLE) {
+            Ok(secret) if !secret.is_empty() => Self::from_secret(&secret),
+            _ => {
+                tracing::warn!(
+                    variable = VARIABLE,
+                    "no pseudonym key is set: the development key is used, which is public and not for real patients"
+                );
+                Self::from_secret(DEVELOPMENT_SECRET)
+            }
+        }
+    }
+
+    /// The pseudonym of an identity, of 32 hex digits. Parts are kept apart: `("ab", "c")` is not `("a", "bc")`.
+    pub(super) fn pseudonym(&self, parts: &[&str]) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+        hasher.finalize().to_hex()[..32].to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pseudonyms_repeat_under_one_key_and_differ_under_another() {
+        let (one, other) = (PseudonymKey::from_secret("one"), PseudonymKey::from_secret("other"));
+        assert_eq!(one.pseudonym(&["patient", "p1"]), one.pseudonym(&["patient", "p1"]));
+        assert_ne!(one.pseudonym(&["patient", "p1"]), other.pseudonym(&["patient", "p1"]));
+        assert_ne!(one.pseudonym(&["ab", "c"]), one.pseudonym(&["a", "bc"]));
+        assert_eq!(one.pseudonym(&[]).len(), 32);
+    }
+
+    #[test]
+    fn a_key_is_never_shown() {
+        assert_eq!(format!("{:?}", PseudonymKey::from_secret("one")), "PseudonymKey(..)");
+    }
+}

@@ -1,0 +1,73 @@
+//! What was refused, and why.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
+
+use crate::decode::{DecodeError, LabelError};
+use crate::normalise::NormaliseError;
+
+/// Why a file is not in the corpus. Codes are for programs and never change; messages are for people and never hold a value
+/// of a file that could name a patient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The part of the ingest that refused: `list`, `decode`, `mask`, `normalise` or `split`.
+    pub(super) stage: &'static str,
+    /// Machine-readable reason.
+    pub(super) code: &'static str,
+    /// What was found and what was expected.
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(stage: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+        Self { stage, code, message: message.into() }
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        Self::new("decode", error.code(), error.to_string())
+    }
+}
+
+impl From<LabelError> for Refusal {
+    fn from(error: LabelError) -> Self {
+        Self::new("mask", error.code(), error.to_string())
+    }
+}
+
+impl From<NormaliseError> for Refusal {
+    fn from(error: NormaliseError) -> Self {
+        Self::new("normalise", error.code(), error.to_string())
+    }
+}
+
+/// One refused file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Quarantined {
+    /// The set it came with.
+    pub(super) source: Arc<str>,
+    /// Its path in that set, never an absolute one.
+    pub(super) file: String,
+    /// Why.
+    pub(super) refusal: Refusal,
+}
+
+/// The list as a Parquet file.
+pub(super) fn encode(refused: &[Quarantined]) -> Result<Vec<u8>, ParquetError> {
+    let column =
+        |of: fn(&Quarantined) -> &str| Arc::new(StringArray::from_iter_values(refused.iter().map(of))) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([
+        ("source", column(|row| &row.source)),
+        ("file", column(|row| &row.file)),
+        ("stage", column(|row| row.refusal.stage)),
+        ("reason", column(|row| row.refusal.code)),
+        ("message", column(|row| &row.refusal.message)),
+    ])?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None)?;
+    writer.write(&batch)?;
+    writer.into_inner()
+}

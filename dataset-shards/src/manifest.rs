@@ -1,0 +1,166 @@
+//! The commit of a corpus version: which shards it consists of, and how they were made.
+
+mod error;
+
+use serde::{Deserialize, Serialize};
+use vismae_core::ids::CorpusName;
+use vismae_core::spec::{IngestSpec, Modality};
+
+pub use error::LoadManifestError;
+
+use crate::split::Split;
+use crate::store::Store;
+
+/// The only format written and read.
+pub const FORMAT: u32 = 1;
+
+/// One committed version of a corpus. It never changes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The corpus.
+    pub corpus: String,
+    /// Counts from 1.
+    pub version: u64,
+    /// How its frames were made.
+    pub recipe: Recipe,
+    /// Names of the class labels; a stored label is an index into them.
+    pub classes: Vec<String>,
+    /// Its shards, by modality, split and number.
+    pub shards: Vec<Shard>,
+    /// Sums over the shards.
+    pub counts: Counts,
+}
+
+/// What decides the pixels of a frame besides its file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Side of a frame in pixels.
+    pub image_size: u32,
+    /// Hounsfield units mapped to black and to white.
+    pub ct_window: [f64; 2],
+    /// Percentiles mapped to black and to white.
+    pub percentiles: [f64; 2],
+    /// Smallest share of a volume's slice that differs from the background.
+    pub minimum_content: f64,
+}
+
+impl From<&IngestSpec> for Recipe {
+    fn from(spec: &IngestSpec) -> Self {
+        Self {
+            image_size: spec.image_size,
+            ct_window: [spec.ct_window.low, spec.ct_window.high],
+            percentiles: [spec.percentiles.low, spec.percentiles.high],
+            minimum_content: spec.minimum_content,
+        }
+    }
+}
+
+/// One Parquet file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Its path in the store.
+    pub path: String,
+    /// The modality of all its frames.
+    #[serde(with = "modality_word")]
+    pub modality: Modality,
+    /// The split of all its frames.
+    pub split: Split,
+    /// Frames in it.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// BLAKE3 hash of its bytes, in hex.
+    pub blake3: String,
+    /// Frames in each row group.
+    pub row_groups: Vec<u32>,
+}
+
+/// Sums over the shards of a version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Frames.
+    pub frames: u64,
+    /// Frames with a class label.
+    pub labels: u64,
+    /// Frames with a mask.
+    pub masks: u64,
+}
+
+impl Manifest {
+    /// The folder of a corpus.
+    pub fn folder(corpus: &CorpusName) -> String {
+        format!("corpora/{corpus}")
+    }
+
+    /// Where the manifest of a version lies.
+    pub fn path(corpus: &CorpusName, version: u64) -> String {
+        format!("{}/manifests/{version:06}.json", Self::folder(corpus))
+    }
+
+    /// Reads a version, or the latest one.
+    ///
+    /// # Errors
+    /// [`LoadManifestError`], which names the corpora or versions that there are when the one asked for is not among them.
+    pub async fn load(store: &Store, corpus: &CorpusName, version: Option<u64>) -> Result<Self, LoadManifestError> {
+        let versions = Self::versions(store, corpus).await?;
+        let Some(&latest) = versions.last() else {
+            let present = store.folders("corpora").await?;
+            return Err(LoadManifestError::NoCorpus { corpus: corpus.clone(), store: store.url().to_owned(), present });
+        };
+        let version = version.unwrap_or(latest);
+        if !versions.contains(&version) {
+            return Err(LoadManifestError::NoVersion { corpus: corpus.clone(), version, present: versions });
+        }
+        let path = Self::path(corpus, version);
+        let bytes = store.get(&path).await?;
+        let manifest: Self = serde_json::from_slice(&bytes)
+            .map_err(|source| LoadManifestError::Malformed { path: path.clone(), source })?;
+        if manifest.format != FORMAT {
+            return Err(LoadManifestError::Format { path, found: manifest.format });
+        }
+        Ok(manifest)
+    }
+
+    /// The committed versions of a corpus, in order; none when there is no such corpus.
+    ///
+    /// # Errors
+    /// [`LoadManifestError::Store`].
+    pub async fn versions(store: &Store, corpus: &CorpusName) -> Result<Vec<u64>, LoadManifestError> {
+        let listed = store.list(&format!("{}/manifests", Self::folder(corpus))).await?;
+        let version = |path: &String| path.rsplit('/').next()?.strip_suffix(".json")?.parse().ok();
+        let mut versions: Vec<u64> = listed.iter().filter_map(version).collect();
+        versions.sort_unstable();
+        Ok(versions)
+    }
+
+    /// The name of a label, when it is one of this corpus.
+    pub fn class_name(&self, label: i64) -> Option<&str> {
+        usize::try_from(label).ok().and_then(|index| self.classes.get(index)).map(String::as_str)
+    }
+
+    /// Whether two versions hold the same frames, made the same way.
+    pub fn same_content(&self, other: &Self) -> bool {
+        self.recipe == other.recipe && self.classes == other.classes && self.shards == other.shards
+    }
+}
+
+/// Modalities in JSON are the words that reports show.
+mod modality_word {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+    use vismae_core::spec::Modality;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+    pub(super) fn serialize<S: Serializer>(modality: &Modality, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(modality.word())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Modality, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Modality::from_code(&word).ok_or_else(|| de::Error::custom(format!("`{word}` is not a modality")))
+    }
+}
+
+#[cfg(test)]
+mod tests;

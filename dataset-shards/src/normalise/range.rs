@@ -1,0 +1,119 @@
+//! Which source values are black and white.
+
+/// Values looked at for percentiles, at most: enough to place them within about a tenth of a percent, and quick on any volume.
+const SAMPLE_MAX: usize = 1 << 15;
+
+/// A range of source values that is mapped to the full range of grey.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct GreyRange {
+    low: f32,
+    high: f32,
+}
+
+impl GreyRange {
+    /// From black to white. An empty range makes everything up to it black and the rest white.
+    pub(super) fn new(low: f32, high: f32) -> Self {
+        Self { low, high: high.max(low) }
+    }
+
+    /// The range between two percentiles, in 0 to 100, of the finite values. Where both percentiles are one value, as in an
+    /// image that is almost all background, the whole range of the values.
+    pub(super) fn of_percentiles(values: &[f32], low: f64, high: f64) -> Self {
+        let stride = values.len().div_ceil(SAMPLE_MAX).max(1);
+        // A stride that shares a factor with the width would look at some columns only.
+        let stride = if stride > 1 { stride | 1 } else { 1 };
+        let finite = || values.iter().copied().filter(|value| value.is_finite());
+        let mut sample: Vec<i32> =
+            values.iter().step_by(stride).copied().filter(|value| value.is_finite()).map(ordered).collect();
+        if sample.is_empty() {
+            sample = finite().map(ordered).collect();
+        }
+        let (low, high) = (percentile(&mut sample, low), percentile(&mut sample, high));
+        if low < high {
+            return Self::new(low, high);
+        }
+        Self::new(finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max))
+    }
+
+    /// The level of a value, of 16 bits. Black where the range is empty or the value is no number.
+    pub(super) fn level(self, value: f32, inverted: bool) -> u16 {
+        if !value.is_finite() {
+            return 0;
+        }
+        // In double precision the width of a range of any two finite values is finite.
+        let (low, width) = (f64::from(self.low), f64::from(self.high) - f64::from(self.low));
+        let share = if width > 0.0 { ((f64::from(value) - low) / width).clamp(0.0, 1.0) } else { 0.0 };
+        let share = if inverted { 1.0 - share } else { share };
+        (share * f64::from(u16::MAX)).round() as u16
+    }
+}
+
+/// The bits of a float as an integer of the same order, which is faster to compare.
+fn ordered(value: f32) -> i32 {
+    flip(value.to_bits().cast_signed())
+}
+
+fn flip(bits: i32) -> i32 {
+    // The magnitude bits of negative numbers count backwards.
+    bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed()
+}
+
+/// The value below which a share of all lies; reorders the values.
+fn percentile(values: &mut [i32], percent: f64) -> f32 {
+    let Some(last) = values.len().checked_sub(1) else { return 0.0 };
+    let place = ((percent / 100.0 * last as f64).round() as usize).min(last);
+    f32::from_bits(flip(*values.select_nth_unstable(place).1).cast_unsigned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_maps_its_ends_to_black_and_white_and_clamps() {
+        let range = GreyRange::new(-1000.0, 1000.0);
+        assert_eq!(range.level(-1000.0, false), 0);
+        assert_eq!(range.level(0.0, false), 32768);
+        assert_eq!(range.level(1000.0, false), u16::MAX);
+        assert_eq!(range.level(5000.0, false), u16::MAX);
+        assert_eq!(range.level(-5000.0, true), u16::MAX);
+    }
+
+    #[test]
+    fn what_is_no_number_is_black() {
+        let range = GreyRange::new(0.0, 1.0);
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(range.level(value, false), 0);
+            assert_eq!(range.level(value, true), 0);
+        }
+    }
+
+    #[test]
+    fn percentiles_leave_outliers_and_nan_aside() {
+        let mut values: Vec<f32> = (0..=1000u16).map(f32::from).collect();
+        values.extend([f32::NAN, 1e30]);
+        let range = GreyRange::of_percentiles(&values, 1.0, 99.0);
+        assert_eq!((range.low, range.high), (10.0, 991.0));
+    }
+
+    #[test]
+    fn a_constant_image_is_black_and_divides_nothing_by_zero() {
+        let range = GreyRange::of_percentiles(&[7.0; 9], 0.5, 99.5);
+        assert_eq!(range.level(7.0, false), 0);
+    }
+
+    #[test]
+    fn a_speck_on_black_is_not_lost() {
+        let mut values = vec![0.0; 10_000];
+        values[17] = 3.0;
+        let range = GreyRange::of_percentiles(&values, 0.5, 99.5);
+        assert_eq!(range.level(3.0, false), u16::MAX);
+    }
+
+    #[test]
+    fn the_widest_range_does_not_overflow() {
+        let range = GreyRange::of_percentiles(&[f32::MIN, f32::MAX], 0.0, 100.0);
+        assert_eq!(range.level(f32::MAX, false), u16::MAX);
+        assert_eq!(range.level(0.0, false), 32768);
+    }
+}

@@ -1,0 +1,83 @@
+//! Whole files of every modality, made by hand.
+
+use vismae_core::ids::CorpusName;
+use vismae_core::spec::Window;
+
+use super::*;
+use crate::decode::Volume;
+
+fn spec(image_size: u32) -> IngestSpec {
+    IngestSpec {
+        corpus: CorpusName::new("c").unwrap(),
+        inputs: vec![],
+        image_size,
+        ct_window: Window { low: -1000.0, high: 1000.0 },
+        percentiles: Window { low: 0.0, high: 100.0 },
+        minimum_content: 0.1,
+    }
+}
+
+fn decoded(scale: Scale, inverted: bool, width: u32, height: u32, voxels: Vec<f32>) -> Decoded {
+    let volume = Volume { width, height, voxels, spacing_mm: None };
+    Decoded { volume, modality: None, patient: None, scale, inverted, grid: None }
+}
+
+fn levels(decoded: &Decoded, modality: Modality) -> Vec<u8> {
+    normalise(decoded, modality, None, &spec(2)).unwrap().frames.remove(0).levels
+}
+
+#[test]
+fn each_modality_has_its_own_range() {
+    let values = vec![-1000.0, 0.0, 100.0, 200.0];
+    let measured = decoded(Scale::Measured, false, 2, 2, values.clone());
+    assert_eq!(levels(&measured, Modality::Ct), [0, 128, 140, 153]);
+    assert_eq!(levels(&measured, Modality::Mr), [0, 213, 234, 255]);
+    assert_eq!(levels(&measured, Modality::XRay), [0, 213, 234, 255]);
+    let display = decoded(Scale::Display, false, 2, 2, vec![0.0, 7.0, 100.0, 200.0]);
+    for modality in [Modality::Ct, Modality::XRay, Modality::Ultrasound] {
+        assert_eq!(levels(&display, modality), [0, 7, 100, 200]);
+    }
+    assert_eq!(levels(&display, Modality::Mr), [0, 9, 128, 255]);
+}
+
+#[test]
+fn an_inverted_film_is_turned_over_and_hounsfield_units_never() {
+    let inverted = decoded(Scale::Display, true, 2, 2, vec![0.0, 7.0, 100.0, 255.0]);
+    assert_eq!(levels(&inverted, Modality::XRay), [255, 248, 155, 0]);
+    let inverted = decoded(Scale::Measured, true, 2, 2, vec![-1000.0, 0.0, 500.0, 1000.0]);
+    assert_eq!(levels(&inverted, Modality::Ct), [0, 128, 191, 255]);
+}
+
+#[test]
+fn not_a_number_is_black_and_nothing_but_is_refused() {
+    let some = decoded(Scale::Measured, false, 2, 2, vec![f32::NAN, 1.0, 2.0, f32::INFINITY]);
+    assert_eq!(levels(&some, Modality::Pet), [0, 0, 255, 0]);
+    let none = decoded(Scale::Measured, false, 2, 2, vec![f32::NAN; 4]);
+    assert_eq!(normalise(&none, Modality::Pet, None, &spec(2)), Err(NormaliseError::NothingFinite));
+}
+
+#[test]
+fn nearly_empty_slices_of_a_volume_are_dropped_unless_they_are_marked() {
+    let mut voxels = vec![0.0; 3 * 16];
+    voxels[..16].fill(9.0);
+    let volume = decoded(Scale::Measured, false, 4, 4, voxels);
+    let mut classes = vec![0; 3 * 16];
+    classes[2 * 16] = 1;
+    let kept = |labels: Option<&LabelVolume>| {
+        let normalised = normalise(&volume, Modality::Mr, labels, &spec(4)).unwrap();
+        (normalised.frames.len(), normalised.nearly_empty)
+    };
+    assert_eq!(kept(None), (1, 2));
+    assert_eq!(kept(Some(&LabelVolume { classes })), (2, 1));
+    let single = decoded(Scale::Measured, false, 4, 4, vec![0.0; 16]);
+    assert_eq!(normalise(&single, Modality::Mr, None, &spec(4)).unwrap().frames.len(), 1);
+}
+
+#[test]
+fn masks_follow_their_image_to_the_new_size() {
+    let image = decoded(Scale::Display, false, 2, 2, vec![0.0, 255.0, 0.0, 255.0]);
+    let labels = LabelVolume { classes: vec![0, 3, 0, 3] };
+    let frame = normalise(&image, Modality::Ultrasound, Some(&labels), &spec(4)).unwrap().frames.remove(0);
+    assert_eq!(frame.classes.unwrap(), [0, 0, 3, 3].repeat(4));
+    assert_eq!(frame.levels.len(), 16);
+}

@@ -1,0 +1,79 @@
+//! The record of every step of a run, as CSV.
+
+use serde::{Deserialize, Serialize};
+
+/// One optimiser step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRow {
+    /// Counts from 0 since the run's start.
+    pub step: u64,
+    /// Counts from 0.
+    pub epoch: u32,
+    /// Mean over the global batch.
+    pub loss: f64,
+    /// As used by this step.
+    pub learning_rate: f64,
+    /// Before clipping.
+    pub gradient_norm: f64,
+    /// Over all ranks.
+    pub samples: u32,
+    /// Seconds waited for the batch.
+    pub data_seconds: f64,
+    /// Seconds of the whole step, the wait included.
+    pub step_seconds: f64,
+}
+
+/// Writes rows under one header line.
+///
+/// # Errors
+/// [`csv::Error`]; rows of numbers do not fail.
+pub fn write_steps(rows: &[StepRow]) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))
+}
+
+/// Reads what [`write_steps`] wrote.
+///
+/// # Errors
+/// [`csv::Error`], naming the line.
+pub fn read_steps(bytes: &[u8]) -> Result<Vec<StepRow>, csv::Error> {
+    csv::Reader::from_reader(bytes).deserialize().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(step: u64) -> StepRow {
+        StepRow {
+            step,
+            epoch: 1,
+            loss: 0.1 + 0.2,
+            learning_rate: 1e-9,
+            gradient_norm: f64::NAN,
+            samples: 64,
+            data_seconds: 0.0,
+            step_seconds: 1.5,
+        }
+    }
+
+    #[test]
+    fn steps_read_back_exactly_even_without_a_number() {
+        let bytes = write_steps(&[row(0), row(1)]).unwrap();
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert!(text.starts_with("step,epoch,loss,learning_rate,"), "{text}");
+        let read = read_steps(&bytes).unwrap();
+        assert_eq!(read.len(), 2);
+        assert_eq!((read[1].step, read[1].loss, read[1].learning_rate), (1, 0.1 + 0.2, 1e-9));
+        assert!(read[0].gradient_norm.is_nan());
+    }
+
+    #[test]
+    fn a_cut_line_is_an_error_and_no_line_is_none() {
+        assert!(read_steps(b"step,epoch\n1,2\n").is_err());
+        assert_eq!(read_steps(b"").unwrap(), []);
+    }
+}
