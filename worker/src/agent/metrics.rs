@@ -1,0 +1,87 @@
+//! Every metric an agent exports, with its unit.
+
+use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use vismae_proto::v1::task_event::Event;
+use vismae_proto::v1::{Progress, TaskEvent};
+
+const SLOTS: &str = "vismae_agent_slots";
+const TASKS: &str = "vismae_agent_tasks_total";
+const CONNECTED: &str = "vismae_agent_connected";
+const IMAGES_PER_SECOND: &str = "vismae_agent_images_per_second";
+const STEP_SECONDS: &str = "vismae_agent_step_seconds";
+const LOSS: &str = "vismae_agent_loss";
+const BUILD_INFO: &str = "vismae_build_info";
+
+/// How a task ended, as a label.
+#[derive(Debug, Clone, Copy)]
+enum Outcome {
+    Succeeded,
+    Failed,
+    Stopped,
+}
+
+impl Outcome {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Describes every series and sets those that must exist before the first task.
+pub(super) fn describe(slots: usize) {
+    describe_gauge!(SLOTS, Unit::Count, "slots of this worker by state: free or busy");
+    describe_counter!(TASKS, Unit::Count, "tasks that ended on this worker, by outcome");
+    describe_gauge!(CONNECTED, Unit::Count, "1 while the coordinator's stream is up");
+    describe_gauge!(IMAGES_PER_SECOND, Unit::Count, "images per second of the task in a slot, over all its ranks");
+    describe_gauge!(STEP_SECONDS, Unit::Seconds, "mean duration of a step of the task in a slot since its last report");
+    describe_gauge!(LOSS, "last loss of the task in a slot");
+    describe_gauge!(BUILD_INFO, "1, with the version as a label");
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "process" => "agent").set(1.0);
+    gauge!(CONNECTED).set(0.0);
+    for outcome in [Outcome::Succeeded, Outcome::Failed, Outcome::Stopped] {
+        counter!(TASKS, "outcome" => outcome.word()).absolute(0);
+    }
+    for slot in 0..slots {
+        clear(slot as u32);
+    }
+    slots_changed(0, slots);
+}
+
+pub(super) fn connected(up: bool) {
+    gauge!(CONNECTED).set(if up { 1.0 } else { 0.0 });
+}
+
+pub(super) fn slots_changed(busy: usize, total: usize) {
+    gauge!(SLOTS, "state" => "busy").set(busy as f64);
+    gauge!(SLOTS, "state" => "free").set(total.saturating_sub(busy) as f64);
+}
+
+pub(super) fn task_ended(slot: u32, last: &TaskEvent) {
+    let outcome = match last.event {
+        Some(Event::Succeeded(_)) => Outcome::Succeeded,
+        Some(Event::Stopped(_)) => Outcome::Stopped,
+        _ => Outcome::Failed,
+    };
+    counter!(TASKS, "outcome" => outcome.word()).increment(1);
+    clear(slot);
+}
+
+pub(super) fn progress(slot: u32, progress: &Progress) {
+    let slot = slot.to_string();
+    gauge!(IMAGES_PER_SECOND, "slot" => slot.clone()).set(progress.images_per_second);
+    gauge!(STEP_SECONDS, "slot" => slot.clone()).set(progress.step_seconds);
+    if let Some(loss) = progress.loss {
+        gauge!(LOSS, "slot" => slot).set(loss);
+    }
+}
+
+/// An idle slot computes nothing: its gauges go back to zero instead of showing the last task for ever.
+fn clear(slot: u32) {
+    let slot = slot.to_string();
+    gauge!(IMAGES_PER_SECOND, "slot" => slot.clone()).set(0.0);
+    gauge!(STEP_SECONDS, "slot" => slot.clone()).set(0.0);
+    gauge!(LOSS, "slot" => slot).set(0.0);
+}

@@ -1,0 +1,51 @@
+//! What an operator tells an agent.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use vismae_core::ids::WorkerId;
+
+use super::devices::DeviceChoice;
+
+/// Command line of `vismae-worker agent`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AgentOptions {
+    /// Address of the coordinator.
+    #[arg(long, env = "VISMAE_COORDINATOR", default_value = "http://127.0.0.1:7340")]
+    pub coordinator: String,
+    /// Name of this worker, unique at the coordinator; on Kubernetes the pod's name.
+    #[arg(long, env = "VISMAE_WORKER_NAME", value_parser = parse_name)]
+    pub name: WorkerId,
+    /// How many tasks it runs side by side; one for each GPU where there are any.
+    #[arg(long)]
+    pub slots: Option<u32>,
+    /// What the slots compute on.
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    pub device: DeviceChoice,
+    /// CPU threads of each slot; the cores divided by the slots when absent.
+    #[arg(long)]
+    pub threads: Option<u32>,
+    /// Address of this node that other workers reach, on which trainers meet.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: IpAddr,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere when absent.
+    #[arg(long)]
+    pub admin: Option<SocketAddr>,
+    /// How long the coordinator is waited for before giving up, in seconds.
+    #[arg(long, default_value_t = 30)]
+    pub patience: u64,
+    /// Ends when standard input ends, so that a child never outlives its parent.
+    #[arg(long)]
+    pub exit_with_parent: bool,
+}
+
+impl AgentOptions {
+    /// How long the coordinator may be out of reach.
+    pub(crate) fn patience(&self) -> Duration {
+        Duration::from_secs(self.patience)
+    }
+}
+
+fn parse_name(name: &str) -> Result<WorkerId, String> {
+    WorkerId::new(name).map_err(|invalid| invalid.to_string())
+}

@@ -1,0 +1,235 @@
+//! One task process: started for a task, fed commands, heard, and always accounted for when it ends.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::IpAddr;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use vismae_proto::frames::{FrameReader, FrameWriter};
+use vismae_proto::v1::agent_message::Message;
+use vismae_proto::v1::task_event::Event;
+use vismae_proto::v1::{AgentMessage, Cause, Failed, LogLine, TaskCommand, TaskEvent};
+
+/// Commands waiting for a task: a start, a membership and a stop, with room to spare.
+const COMMANDS: usize = 8;
+/// Lines of a task's log that are quoted when it dies without a word.
+const LAST_WORDS: usize = 2;
+/// Longest log line passed on, in bytes.
+const LINE_MAX: usize = 4096;
+/// How long a task may take to stop after it was told to; then it is killed.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// What a task process is started with.
+#[derive(Debug, Clone)]
+pub(super) struct Launch {
+    pub(super) slot: u32,
+    pub(super) threads: u32,
+    pub(super) host: IpAddr,
+}
+
+/// The agent's end of a running task process.
+#[derive(Debug)]
+pub(super) struct TaskProcess {
+    task: String,
+    commands: mpsc::Sender<TaskCommand>,
+    kill: CancellationToken,
+}
+
+/// What is left when a task process has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) slot: u32,
+    /// How the task ended: what it said last, or what its process' end says. Told only now, because the coordinator
+    /// takes it to mean that the slot is free.
+    pub(super) last: TaskEvent,
+}
+
+impl TaskProcess {
+    /// Starts the process and the future that serves it until it ends.
+    ///
+    /// # Errors
+    /// Those of starting a process.
+    pub(super) fn start(
+        launch: &Launch,
+        start: TaskCommand,
+        outbound: mpsc::Sender<AgentMessage>,
+    ) -> io::Result<(Self, impl Future<Output = Ended> + use<>)> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("task")
+            .args(["--threads", &launch.threads.to_string()])
+            .args(["--host", &launch.host.to_string()])
+            .envs(vismae_c10d::NCCL_ENVIRONMENT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A terminal's Ctrl-C reaches the whole foreground group; only the agent may decide when a task ends.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let pipes = Pipes::take(&mut child)?;
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let kill = CancellationToken::new();
+        let (slot, task) = (launch.slot, start.task.clone());
+        let served = Served { task: task.clone(), outbound, kill: kill.clone() };
+        let serve = async move {
+            let last = served.run(child, pipes, start, inbox).await;
+            Ended { slot, last }
+        };
+        Ok((Self { task, commands, kill }, serve))
+    }
+
+    pub(super) fn task(&self) -> &str {
+        &self.task
+    }
+
+    /// Passes a command on. A process that no longer reads is about to be reported as ended.
+    pub(super) fn command(&self, command: TaskCommand) {
+        if self.commands.try_send(command).is_err() {
+            tracing::debug!(task = self.task, "command for a task that no longer listens");
+        }
+    }
+
+    /// Ends the process at once.
+    pub(super) fn kill(&self) {
+        self.kill.cancel();
+    }
+}
+
+/// The three pipes of a child.
+struct Pipes {
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+}
+
+impl Pipes {
+    fn take(child: &mut Child) -> io::Result<Self> {
+        let missing = || io::Error::other("a task process came without its pipes");
+        Ok(Self {
+            stdin: child.stdin.take().ok_or_else(missing)?,
+            stdout: child.stdout.take().ok_or_else(missing)?,
+            stderr: child.stderr.take().ok_or_else(missing)?,
+        })
+    }
+}
+
+/// The supervising side of one process.
+struct Served {
+    task: String,
+    outbound: mpsc::Sender<AgentMessage>,
+    kill: CancellationToken,
+}
+
+impl Served {
+    async fn run(
+        self,
+        mut child: Child,
+        pipes: Pipes,
+        start: TaskCommand,
+        inbox: mpsc::Receiver<TaskCommand>,
+    ) -> TaskEvent {
+        let feed = self.feed(FrameWriter::new(pipes.stdin), start, inbox);
+        let hear = async { tokio::join!(self.hear(FrameReader::new(pipes.stdout)), self.log(pipes.stderr)) };
+        let (said, last_words) = tokio::select! {
+            heard = hear => heard,
+            () = feed => (None, VecDeque::new()),
+        };
+        let lingers = self.kill.is_cancelled() || tokio::time::timeout(GRACE, child.wait()).await.is_err();
+        if lingers && let Err(error) = child.kill().await {
+            tracing::warn!(task = self.task, %error, "task process could not be killed");
+        }
+        match said {
+            Some(event) => event,
+            None => self.silent_end(child.wait().await, &last_words),
+        }
+    }
+
+    /// Writes commands until the process is to be killed. A broken pipe is not an end: the process may still have words to say.
+    async fn feed(
+        &self,
+        mut pipe: FrameWriter<ChildStdin>,
+        start: TaskCommand,
+        mut inbox: mpsc::Receiver<TaskCommand>,
+    ) {
+        let stopping = CancellationToken::new();
+        let write = async {
+            let mut next = Some(start);
+            while let Some(command) = next {
+                if matches!(command.command, Some(vismae_proto::v1::task_command::Command::Stop(_))) {
+                    stopping.cancel();
+                }
+                if pipe.write(&command).await.is_err() {
+                    break;
+                }
+                next = inbox.recv().await;
+            }
+            std::future::pending::<()>().await
+        };
+        let overdue = async {
+            stopping.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+            tracing::warn!(task = self.task, "task did not stop within {GRACE:?} and is killed");
+            self.kill.cancel();
+        };
+        tokio::select! {
+            () = write => {}
+            () = overdue => {}
+            () = self.kill.cancelled() => {}
+        }
+    }
+
+    /// Passes events on until the pipe ends, and keeps the one that says how the task ended.
+    async fn hear(&self, mut pipe: FrameReader<ChildStdout>) -> Option<TaskEvent> {
+        let mut last = None;
+        loop {
+            match pipe.read::<TaskEvent>().await {
+                Ok(Some(mut event)) => {
+                    event.task.clone_from(&self.task);
+                    if matches!(event.event, Some(Event::Succeeded(_) | Event::Failed(_) | Event::Stopped(_))) {
+                        last = Some(event);
+                    } else if self.outbound.send(AgentMessage { message: Some(Message::Task(event)) }).await.is_err() {
+                        tracing::debug!(task = self.task, "event not sent: the coordinator's stream is gone");
+                    }
+                }
+                Ok(None) => return last,
+                Err(error) => {
+                    tracing::warn!(task = self.task, %error, "unreadable event from a task process");
+                    self.kill.cancel();
+                    return last;
+                }
+            }
+        }
+    }
+
+    /// Passes log lines on, and keeps the last ones. Lines are dropped rather than let a full queue stop the task.
+    async fn log(&self, pipe: ChildStderr) -> VecDeque<String> {
+        let mut last = VecDeque::with_capacity(LAST_WORDS);
+        let mut lines = BufReader::new(pipe).lines();
+        while let Ok(Some(mut text)) = lines.next_line().await {
+            text.truncate(text.floor_char_boundary(LINE_MAX));
+            if last.len() == LAST_WORDS {
+                last.pop_front();
+            }
+            last.push_back(text.clone());
+            tracing::debug!(task = self.task, "{text}");
+            let line = LogLine { time: Some(SystemTime::now().into()), task: self.task.clone(), text };
+            if self.outbound.try_send(AgentMessage { message: Some(Message::Log(line)) }).is_err() {
+                tracing::debug!(task = self.task, "log line dropped: the coordinator's stream is full or gone");
+            }
+        }
+        last
+    }
+
+    fn silent_end(&self, status: io::Result<ExitStatus>, last_words: &VecDeque<String>) -> TaskEvent {
+        let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let quoted = Vec::from_iter(last_words.iter().map(String::as_str)).join(" | ");
+        let message = format!("task process ended with `{how}` before it reported a result; its last words: {quoted}");
+        let failed = Failed { cause: Cause::Crash.into(), message };
+        TaskEvent { task: self.task.clone(), event: Some(Event::Failed(failed)) }
+    }
+}

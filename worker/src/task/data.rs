@@ -1,0 +1,65 @@
+//! Opening the frames a job asks for, and reading them ahead of the training loop.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use vismae_core::ids::{CorpusName, Epoch};
+use vismae_core::spec::Selection;
+use vismae_shards::loader::{Dataset, Loader, LoaderOptions, Needs, Start};
+use vismae_shards::manifest::Manifest;
+use vismae_shards::order::Plan;
+use vismae_shards::split::Split;
+
+use super::TaskContext;
+use super::error::TaskError;
+
+/// Enough to ride out a slow read, few enough to stay small: a batch of 640 frames at 224 pixels is 32 MB.
+const PREFETCH: usize = 4;
+/// Decoded row groups kept by a rank: 64 groups of about 16 MiB.
+const CACHE_BYTES: usize = 1 << 30;
+
+/// Reads the latest version of a corpus.
+pub(super) fn manifest(context: &TaskContext, corpus: &CorpusName) -> Result<Manifest, TaskError> {
+    context
+        .runtime
+        .block_on(Manifest::load(&context.store, corpus, None))
+        .map_err(|error| TaskError::input_from(&error))
+}
+
+/// Indexes the frames of a split that match a selection.
+pub(super) fn open(
+    context: &TaskContext,
+    manifest: &Manifest,
+    split: Split,
+    selection: &Selection,
+    needs: Needs,
+) -> Result<Arc<Dataset>, TaskError> {
+    context
+        .runtime
+        .block_on(Dataset::open(&context.store, manifest, split, selection, needs))
+        .map(Arc::new)
+        .map_err(|error| TaskError::input_from(&error))
+}
+
+/// Reads every epoch of these lanes in the order of the plan.
+pub(super) fn planned(
+    context: &TaskContext,
+    dataset: &Arc<Dataset>,
+    plan: &Plan,
+    lanes: Range<u32>,
+    epochs: u32,
+) -> Result<Loader, TaskError> {
+    let span = (Start { epoch: Epoch(0), step: 0 }, Epoch(epochs));
+    Loader::planned(Arc::clone(dataset), plan.clone(), lanes, span, options(), context.runtime.handle())
+        .map_err(|error| TaskError::environment_from(&error))
+}
+
+/// Reads every frame once, front to back.
+pub(super) fn sequential(context: &TaskContext, dataset: &Arc<Dataset>, batch: u32) -> Result<Loader, TaskError> {
+    Loader::sequential(Arc::clone(dataset), batch, None, options(), context.runtime.handle())
+        .map_err(|error| TaskError::environment_from(&error))
+}
+
+fn options() -> LoaderOptions {
+    LoaderOptions { prefetch: PREFETCH, cache_bytes: CACHE_BYTES }
+}

@@ -1,0 +1,208 @@
+//! What the two kinds of fine-tuning share: the splits, the loop over epochs, and keeping the best weights.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tch::Tensor;
+use tch::nn::VarStore;
+use vismae_c10d::{clip_grad_norm, zero_grad};
+use vismae_core::ids::JobId;
+use vismae_core::spec::{FinetuneSpec, Initialisation};
+use vismae_shards::loader::{Batch, Dataset, Needs};
+use vismae_shards::manifest::Manifest;
+use vismae_shards::order::{Plan, PlanSpec};
+use vismae_shards::runs::{EpochLoss, RunPaths, StepRow};
+use vismae_shards::split::Split;
+
+use super::error::TaskError;
+use super::pretrain::WINDOW;
+use super::progress::{ProgressMeter, Tick};
+use super::{TaskContext, data, network};
+
+/// Frames evaluated at a time: no gradients are kept, so it only has to fit in memory.
+pub(super) const EVALUATION_BATCH: u32 = 64;
+
+/// The frames of a supervised job.
+pub(super) struct Splits {
+    pub(super) train: Arc<Dataset>,
+    pub(super) val: Arc<Dataset>,
+    pub(super) test: Arc<Dataset>,
+}
+
+impl Splits {
+    pub(super) fn open(
+        context: &TaskContext,
+        spec: &FinetuneSpec,
+        manifest: &Manifest,
+        needs: Needs,
+    ) -> Result<Self, TaskError> {
+        let open = |split| data::open(context, manifest, split, &spec.selection, needs);
+        Ok(Self { train: open(Split::Train)?, val: open(Split::Val)?, test: open(Split::Test)? })
+    }
+}
+
+/// A network in training and how it is judged.
+pub(super) trait Learner {
+    /// Mean loss over a batch, with gradients.
+    fn loss(&self, batch: &Batch) -> Result<Tensor, TaskError>;
+    /// How good the network is on frames it does not learn from.
+    fn validate(&self, context: &TaskContext, frames: &Arc<Dataset>) -> Result<Validation, TaskError>;
+}
+
+/// One look at the validation frames.
+pub(super) struct Validation {
+    pub(super) loss: f64,
+    /// What the best epoch is chosen by: higher is better.
+    pub(super) merit: f64,
+}
+
+/// How the training went.
+pub(super) struct Fitted {
+    pub(super) rows: Vec<StepRow>,
+    pub(super) losses: Vec<EpochLoss>,
+    pub(super) best_epoch: u32,
+    /// While training, without validation.
+    pub(super) images_per_second: f64,
+}
+
+/// Trains every epoch and leaves the weights of the best one in `variables`; `None` when told to stop.
+pub(super) fn fit(
+    context: &TaskContext,
+    spec: &FinetuneSpec,
+    splits: &Splits,
+    variables: &VarStore,
+    learner: &impl Learner,
+) -> Result<Option<Fitted>, TaskError> {
+    let order = PlanSpec { seed: spec.seed, lanes: 1, global_batch: spec.batch, window: WINDOW };
+    let plan = Plan::new(&splits.train.row_counts(), order).map_err(|error| TaskError::input_from(&error))?;
+    let mut loader = data::planned(context, &splits.train, &plan, plan.all_lanes(), spec.epochs)?;
+    let parameters = network::trainable(variables);
+    let mut optimiser = network::optimiser(&parameters, &spec.optimiser);
+    let schedule = network::schedule(&spec.optimiser, plan.steps_per_epoch(), spec.epochs);
+    let clip_norm = spec.optimiser.clip_norm.unwrap_or(f64::INFINITY);
+    let total = plan.steps_per_epoch() * u64::from(spec.epochs);
+    let mut meter = ProgressMeter::new(&context.reporter, "training", total);
+    let mut history = History::default();
+
+    loop {
+        let began = Instant::now();
+        let Some(batch) = loader.next().map_err(|error| TaskError::environment_from(&error))? else { break };
+        if context.control.is_stopped() {
+            return Ok(None);
+        }
+        let data_seconds = began.elapsed().as_secs_f64();
+        let loss = learner.loss(&batch)?;
+        let value = loss.double_value(&[]);
+        let step = history.rows.len() as u64;
+        if !value.is_finite() {
+            return Err(TaskError::input(format!(
+                "loss is `{value}` at step {step}, expected a finite number: lower `learning_rate` or set `clip_norm`"
+            )));
+        }
+        zero_grad(&parameters).map_err(TaskError::while_doing("clearing gradients"))?;
+        loss.backward();
+        let learning_rate = schedule.at(step);
+        let gradient_norm =
+            clip_grad_norm(&parameters, clip_norm).map_err(TaskError::while_doing("clipping gradients"))?;
+        optimiser.step(learning_rate).map_err(TaskError::while_doing("updating weights"))?;
+        history.rows.push(StepRow {
+            step,
+            epoch: batch.epoch.0,
+            loss: value,
+            learning_rate,
+            gradient_norm,
+            samples: batch.global_samples,
+            data_seconds,
+            step_seconds: began.elapsed().as_secs_f64(),
+        });
+        let images = u64::from(batch.global_samples);
+        meter.tick(&Tick { done: step + 1, total, epoch: batch.epoch.0, loss: Some(value), images });
+        if (step + 1).is_multiple_of(plan.steps_per_epoch()) {
+            let validation = learner.validate(context, &splits.val)?;
+            history.close_epoch(batch.epoch.0, &validation, variables);
+        }
+    }
+    history.finish(variables).map(Some)
+}
+
+/// Steps and epochs so far, and the weights of the best of them.
+#[derive(Default)]
+struct History {
+    rows: Vec<StepRow>,
+    losses: Vec<EpochLoss>,
+    best: Option<Best>,
+}
+
+struct Best {
+    epoch: u32,
+    merit: f64,
+    weights: Vec<(String, Tensor)>,
+}
+
+impl History {
+    fn close_epoch(&mut self, epoch: u32, validation: &Validation, variables: &VarStore) {
+        let rows = self.rows.iter().filter(|row| row.epoch == epoch);
+        let (sum, samples) = rows.fold((0.0, 0.0), |(sum, samples), row| {
+            (sum + row.loss * f64::from(row.samples), samples + f64::from(row.samples))
+        });
+        let train = (samples > 0.0).then(|| sum / samples);
+        self.losses.push(EpochLoss { epoch, train, val: Some(validation.loss) });
+        tracing::info!(epoch, train, val = validation.loss, merit = validation.merit, "epoch done");
+        if self.best.as_ref().is_none_or(|best| validation.merit > best.merit) {
+            let weights =
+                variables.variables().into_iter().map(|(name, tensor)| (name, tensor.detach().copy())).collect();
+            self.best = Some(Best { epoch, merit: validation.merit, weights });
+        }
+    }
+
+    fn finish(self, variables: &VarStore) -> Result<Fitted, TaskError> {
+        let best = self.best.ok_or_else(|| TaskError::input("no epoch was finished, expected at least one"))?;
+        let mut current = variables.variables();
+        for (name, tensor) in &best.weights {
+            if let Some(variable) = current.get_mut(name) {
+                tch::no_grad(|| variable.copy_(tensor));
+            }
+        }
+        let samples: u64 = self.rows.iter().map(|row| u64::from(row.samples)).sum();
+        let seconds: f64 = self.rows.iter().map(|row| row.step_seconds).sum();
+        let images_per_second = samples as f64 / seconds.max(f64::MIN_POSITIVE);
+        Ok(Fitted { rows: self.rows, losses: self.losses, best_epoch: best.epoch, images_per_second })
+    }
+}
+
+/// Gives the network its first weights beyond the random ones it was built with, and says in a word where they are from.
+pub(super) fn initialise(
+    context: &TaskContext,
+    spec: &FinetuneSpec,
+    variables: &mut VarStore,
+) -> Result<String, TaskError> {
+    let Initialisation::Pretrained(source) = &spec.initialisation else { return Ok("random".to_owned()) };
+    let job = JobId { pipeline: context.id.job.pipeline.clone(), name: source.clone() };
+    let path = RunPaths::new(&job.to_string()).model();
+    let weights =
+        context.runtime.block_on(context.store.get(&path)).map_err(|error| TaskError::environment_from(&error))?;
+    let reading = "reading the pre-trained model";
+    let folder = tempfile::tempdir().map_err(TaskError::while_doing(reading))?;
+    let file = folder.path().join("model.safetensors");
+    std::fs::write(&file, &weights).map_err(TaskError::while_doing(reading))?;
+    let report = vismae_model::load_matching(variables, &file).map_err(|error| TaskError::input_from(&error))?;
+    tracing::info!(
+        from = %job,
+        loaded = report.loaded.len(),
+        left_random = report.missing.len(),
+        unused = report.unexpected.len(),
+        "pre-trained weights loaded"
+    );
+    if report.loaded.is_empty() {
+        return Err(TaskError::input(format!(
+            "no tensor of `{path}` has a name and shape of this network, expected the same `[model]`"
+        )));
+    }
+    Ok(source.to_string())
+}
+
+/// The words of a selection, for results.
+pub(super) fn selection_words(spec: &FinetuneSpec) -> (Vec<String>, Vec<String>) {
+    let modalities = spec.selection.modalities.iter().map(|modality| modality.word().to_owned()).collect();
+    (spec.selection.sources.clone(), modalities)
+}
