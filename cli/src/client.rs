@@ -1,0 +1,116 @@
+//! The coordinator as commands see it: calls whose failures say what to do.
+
+use std::time::Duration;
+
+use tonic::transport::Channel;
+use tonic::{Code, Status, Streaming};
+use uuid::Uuid;
+use vismae_core::spec::PipelineSpec;
+use vismae_proto::client::ConnectError;
+use vismae_proto::convert::pipeline_to_wire;
+use vismae_proto::v1;
+use vismae_proto::v1::job_service_client::JobServiceClient;
+use vismae_proto::v1::worker_service_client::WorkerServiceClient;
+
+use crate::failure::{Exit, Failure};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A connection to a coordinator.
+#[derive(Debug, Clone)]
+pub(crate) struct Coordinator {
+    jobs: JobServiceClient<Channel>,
+    workers: WorkerServiceClient<Channel>,
+    address: String,
+}
+
+impl Coordinator {
+    /// Connects to the coordinator at a URL.
+    pub(crate) async fn connect(address: &str) -> Result<Self, Failure> {
+        let channel = vismae_proto::client::connect(address, CONNECT).await.map_err(|error| match error {
+            ConnectError::Address { .. } => Failure::new(Exit::Usage, error),
+            ConnectError::NoAnswer { .. } => Failure::new(Exit::Unreachable, error),
+        })?;
+        Ok(Self {
+            jobs: JobServiceClient::new(channel.clone()),
+            workers: WorkerServiceClient::new(channel),
+            address: address.to_owned(),
+        })
+    }
+
+    /// Queues a pipeline. The name in the answer has a number when the name asked for was taken.
+    pub(crate) async fn submit(&mut self, spec: &PipelineSpec) -> Result<v1::Pipeline, Failure> {
+        let request = v1::SubmitPipelineRequest {
+            spec: Some(pipeline_to_wire(spec)),
+            request_id: Uuid::new_v4().to_string(),
+            validate_only: false,
+        };
+        self.jobs.submit_pipeline(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
+    /// A pipeline as it is now.
+    pub(crate) async fn pipeline(&mut self, name: &str) -> Result<v1::Pipeline, Failure> {
+        let request = v1::GetPipelineRequest { name: name.to_owned() };
+        self.jobs.get_pipeline(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
+    /// Every pipeline there is.
+    pub(crate) async fn pipelines(&mut self) -> Result<Vec<v1::Pipeline>, Failure> {
+        let (mut all, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = v1::ListPipelinesRequest { page_size: 0, page_token };
+            let page = self.jobs.list_pipelines(request).await.map_err(|status| self.explain(status))?.into_inner();
+            all.extend(page.pipelines);
+            if page.next_page_token.is_empty() {
+                return Ok(all);
+            }
+            page_token = page.next_page_token;
+        }
+    }
+
+    /// Stops what runs and forgets what waits.
+    pub(crate) async fn cancel(&mut self, name: &str) -> Result<v1::Pipeline, Failure> {
+        let request = v1::CancelPipelineRequest { name: name.to_owned() };
+        self.jobs.cancel_pipeline(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
+    /// The pipeline now and after every change, until it is over.
+    pub(crate) async fn watch(&mut self, name: &str) -> Result<Streaming<v1::Pipeline>, Failure> {
+        let request = v1::WatchPipelineRequest { name: name.to_owned() };
+        self.jobs.watch_pipeline(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
+    /// The last lines of a job's log, and what follows them if asked.
+    pub(crate) async fn logs(&mut self, request: v1::ReadLogsRequest) -> Result<Streaming<v1::LogLine>, Failure> {
+        self.jobs.read_logs(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
+    /// Every worker that is attached.
+    pub(crate) async fn workers(&mut self) -> Result<Vec<v1::Worker>, Failure> {
+        let (mut all, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = v1::ListWorkersRequest { page_size: 0, page_token };
+            let page = self.workers.list_workers(request).await.map_err(|status| self.explain(status))?.into_inner();
+            all.extend(page.workers);
+            if page.next_page_token.is_empty() {
+                return Ok(all);
+            }
+            page_token = page.next_page_token;
+        }
+    }
+
+    /// A refusal in words and with the exit code that its cause deserves.
+    pub(crate) fn explain(&self, status: Status) -> Failure {
+        let exit = match status.code() {
+            Code::Unavailable | Code::DeadlineExceeded => Exit::Unreachable,
+            Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists => Exit::Usage,
+            _ => Exit::WorkFailed,
+        };
+        let words = vismae_proto::status::explain(&status);
+        let message =
+            if exit == Exit::Unreachable { format!("coordinator `{}`: {words}", self.address) } else { words };
+        let failure = Failure::new(exit, message);
+        if exit == Exit::Unreachable { failure.hint("check that it runs, and see its log") } else { failure }
+    }
+}

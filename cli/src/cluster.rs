@@ -1,0 +1,104 @@
+//! A cluster in one tree of processes: the coordinator in this one, and worker processes that end with it.
+
+mod binary;
+mod workers;
+
+use std::net::SocketAddr;
+
+use tokio_util::sync::CancellationToken;
+use vismae_coordinator::metrics;
+use vismae_coordinator::server::{Admin, Config, Running, ServeError, serve};
+
+use crate::failure::{Exit, Failure, OrFail as _};
+use crate::interrupts::Interrupts;
+pub(crate) use binary::{HINT as WORKER_HINT, worker_binary};
+pub(crate) use workers::WorkerPlan;
+use workers::Workers;
+
+/// A coordinator in this process, and the workers started for it.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    coordinator: Running,
+    shutdown: CancellationToken,
+    workers: Option<Workers>,
+}
+
+impl Cluster {
+    /// Starts a coordinator, with an admin port if one is named.
+    pub(crate) async fn start(config: Config, admin: Option<SocketAddr>) -> Result<Self, Failure> {
+        let admin = match admin {
+            Some(listen) => Some(Admin { listen, recorder: metrics::recorder().or_fail(Exit::WorkFailed)? }),
+            None => None,
+        };
+        let shutdown = CancellationToken::new();
+        let coordinator = serve(config, admin, shutdown.clone()).await.map_err(|error| {
+            let exit = match error {
+                ServeError::InUse { .. } | ServeError::Unusable { .. } => Exit::Unreachable,
+                ServeError::Exposed { .. } => Exit::Usage,
+                ServeError::Reflection { .. } => Exit::WorkFailed,
+            };
+            Failure::new(exit, error)
+        })?;
+        Ok(Self { coordinator, shutdown, workers: None })
+    }
+
+    /// The URL of the coordinator.
+    pub(crate) fn url(&self) -> String {
+        self.coordinator.url()
+    }
+
+    /// The address of the admin port, if it has one.
+    pub(crate) fn admin(&self) -> Option<SocketAddr> {
+        self.coordinator.admin()
+    }
+
+    /// Starts worker processes that attach to the coordinator.
+    pub(crate) fn add_workers(&mut self, plan: &WorkerPlan) -> Result<(), Failure> {
+        self.workers = Some(Workers::start(plan, &self.url()).or_fail(Exit::WorkFailed)?);
+        Ok(())
+    }
+
+    /// Waits until a part of the cluster fails for good; for ever while all is well.
+    ///
+    /// # Cancel safety
+    /// No failure is lost.
+    pub(crate) async fn failed(&mut self) -> Failure {
+        let worker_failed = async {
+            match &mut self.workers {
+                Some(workers) => workers.failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            error = worker_failed => Failure::new(Exit::WorkFailed, error),
+            ended = self.coordinator.ended() => match ended {
+                Ok(()) => Failure::new(Exit::WorkFailed, "the coordinator ended by itself"),
+                Err(error) => Failure::new(Exit::WorkFailed, error),
+            },
+        }
+    }
+
+    /// Ends the workers at once.
+    pub(crate) fn kill_workers(&self) {
+        if let Some(workers) = &self.workers {
+            workers.killer().cancel();
+        }
+    }
+
+    /// Ends the workers, then the coordinator. A signal meanwhile ends the workers at once.
+    pub(crate) async fn stop(mut self, interrupts: &mut Interrupts) -> Result<(), Failure> {
+        if let Some(workers) = self.workers.take() {
+            let kill = workers.killer();
+            let drained = workers.drain();
+            tokio::pin!(drained);
+            loop {
+                tokio::select! {
+                    () = &mut drained => break,
+                    () = interrupts.next() => kill.cancel(),
+                }
+            }
+        }
+        self.shutdown.cancel();
+        self.coordinator.ended().await.or_fail(Exit::WorkFailed)
+    }
+}

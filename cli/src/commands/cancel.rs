@@ -1,0 +1,22 @@
+//! `vismae cancel`.
+
+use clap::Args;
+
+use super::CoordinatorAddress;
+use crate::client::Coordinator;
+use crate::failure::Failure;
+use crate::output::Format;
+use crate::views::PipelineView;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Pipeline
+    pipeline: String,
+    #[command(flatten)]
+    at: CoordinatorAddress,
+}
+
+pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
+    let pipeline = Coordinator::connect(&options.at.coordinator).await?.cancel(&options.pipeline).await?;
+    format.result(&PipelineView::from(&pipeline), |view| format!("pipeline `{}` is {}", view.name, view.state))
+}

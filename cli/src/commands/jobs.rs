@@ -1,0 +1,28 @@
+//! `vismae jobs`.
+
+use clap::Args;
+
+use super::CoordinatorAddress;
+use crate::client::Coordinator;
+use crate::failure::Failure;
+use crate::output::Format;
+use crate::tables;
+use crate::views::PipelineView;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Pipeline; all when absent
+    pipeline: Option<String>,
+    #[command(flatten)]
+    at: CoordinatorAddress,
+}
+
+pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
+    let mut coordinator = Coordinator::connect(&options.at.coordinator).await?;
+    let pipelines = match &options.pipeline {
+        Some(name) => vec![coordinator.pipeline(name).await?],
+        None => coordinator.pipelines().await?,
+    };
+    let views: Vec<PipelineView> = pipelines.iter().map(PipelineView::from).collect();
+    format.result(&views, |views| tables::jobs(views))
+}

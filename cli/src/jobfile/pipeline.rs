@@ -1,0 +1,258 @@
+//! From the tables of a job file to the pipeline that the coordinator runs.
+
+use std::path::{Path, PathBuf};
+
+use url::Url;
+use vismae_core::ids::{InvalidName, JobName};
+use vismae_core::spec::{
+    FinetuneSpec, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec, PipelineSpec, PretrainSpec,
+    Selection, Violation, Window,
+};
+
+use super::Overrides;
+use super::fault::{Fault, FaultKind, Faults, Place};
+use super::schema::{CorpusTable, File, FinetuneTable, Init, ModalityWord, ModelTable, Size};
+
+const INGEST: &str = "ingest";
+const PRETRAIN: &str = "pretrain";
+
+/// The pipeline a file describes, and the rules that it breaks.
+pub(super) fn build(file: File, folder: &Path, overrides: &Overrides) -> Result<(PipelineSpec, Faults), InvalidName> {
+    let builder = Builder { file, folder, overrides, faults: Faults::default() };
+    builder.build()
+}
+
+struct Builder<'p> {
+    file: File,
+    folder: &'p Path,
+    overrides: &'p Overrides,
+    faults: Faults,
+}
+
+impl Builder<'_> {
+    fn build(mut self) -> Result<(PipelineSpec, Faults), InvalidName> {
+        let inputs = self.inputs();
+        let model = self.model();
+        let store_url = self.store_url();
+        self.check_initialisation();
+
+        let ingest = JobName::new(INGEST)?;
+        let pretrain = JobName::new(PRETRAIN)?;
+        let mut jobs = Vec::new();
+        let mut last_stage = Vec::new();
+        if let Some(inputs) = inputs {
+            self.check_sizes(model.as_ref());
+            jobs.push(JobSpec {
+                name: ingest.clone(),
+                depends_on: vec![],
+                kind: JobKind::Ingest(ingest_spec(&self.file.corpus, inputs)),
+            });
+            last_stage = vec![ingest];
+        }
+        let corpus = self.file.corpus.name.clone();
+        // Without a model there is a fault already; the stand-in only lets the other rules be checked.
+        let model = model.unwrap_or_else(ModelSpec::base);
+        if let Some(table) = &self.file.pretrain {
+            let kind = JobKind::Pretrain(PretrainSpec {
+                corpus: corpus.clone(),
+                selection: selection(&table.modalities, &table.sources),
+                model: model.clone(),
+                optimiser: optimiser(table.learning_rate, table.weight_decay, table.warmup_epochs, table.clip_norm),
+                epochs: table.epochs,
+                global_batch: table.global_batch,
+                lanes: table.lanes,
+                slots: table.slots,
+                seed: table.seed,
+            });
+            jobs.push(JobSpec { name: pretrain.clone(), depends_on: last_stage, kind });
+            // A fine-tune from random weights waits too, so that the gang gets all its slots at once.
+            last_stage = vec![pretrain.clone()];
+        }
+        for table in &self.file.finetune {
+            let initialisation = match table.init {
+                Init::Pretrain => Initialisation::Pretrained(pretrain.clone()),
+                Init::Random => Initialisation::Random,
+            };
+            let kind = JobKind::Finetune(FinetuneSpec {
+                task: table.task,
+                corpus: corpus.clone(),
+                selection: selection(&table.modalities, &table.sources),
+                model: model.clone(),
+                initialisation,
+                optimiser: optimiser(table.learning_rate, table.weight_decay, table.warmup_epochs, table.clip_norm),
+                epochs: table.epochs,
+                batch: table.batch,
+                seed: table.seed,
+            });
+            jobs.push(JobSpec { name: table.name.clone(), depends_on: last_stage.clone(), kind });
+        }
+        let spec = PipelineSpec { name: self.file.name.clone(), store_url, jobs };
+        self.check_rules(&spec);
+        Ok((spec, self.faults))
+    }
+
+    fn broken(&mut self, place: Place, message: String) {
+        self.faults.push(Fault { place, line: None, kind: FaultKind::BrokenRule, message });
+    }
+
+    fn inputs(&mut self) -> Option<Vec<String>> {
+        let places: Vec<PathBuf> = if self.overrides.inputs.is_empty() {
+            let base = self.overrides.data.as_deref().unwrap_or(self.folder);
+            self.file.corpus.inputs.as_ref()?.iter().map(|input| base.join(input)).collect()
+        } else {
+            self.overrides.inputs.clone()
+        };
+        let mut absolute = Vec::new();
+        for (index, place) in places.into_iter().enumerate() {
+            let place = std::path::absolute(&place).unwrap_or(place);
+            if self.overrides.inputs_are_local && !place.exists() {
+                let at = Place::root().key("corpus").key("inputs").index(index);
+                let found = place.display();
+                self.broken(at, format!("is `{found}`, which does not exist; expected a folder or a CSV manifest"));
+            }
+            absolute.push(place.to_string_lossy().into_owned());
+        }
+        Some(absolute)
+    }
+
+    fn model(&mut self) -> Option<ModelSpec> {
+        if self.file.model.is_none() && (self.file.pretrain.is_some() || !self.file.finetune.is_empty()) {
+            let message =
+                "is absent, expected `[model]` with `size = \"tiny\"` or `size = \"base\"`: it is trained here";
+            self.broken(Place::root().key("model"), message.to_owned());
+        }
+        self.file.model.as_ref().map(model_spec)
+    }
+
+    fn store_url(&mut self) -> String {
+        let at = Place::root().key("store");
+        let chosen = match (&self.overrides.store, &self.file.store) {
+            (Some(store), _) => locate_store(store, Path::new("")),
+            (None, Some(store)) => locate_store(store, self.folder),
+            (None, None) => {
+                let message = "is absent, expected a folder or an object-store URL here or with `--store`";
+                self.broken(at, message.to_owned());
+                return String::new();
+            }
+        };
+        chosen.unwrap_or_else(|message| {
+            self.broken(at, message);
+            String::new()
+        })
+    }
+
+    fn check_sizes(&mut self, model: Option<&ModelSpec>) {
+        let frames = self.file.corpus.image_size;
+        if let Some(model) = model.filter(|model| model.image_size != frames) {
+            let message = format!("is {}, expected {frames} as in `corpus.image_size`", model.image_size);
+            self.broken(Place::root().key("model").key("image_size"), message);
+        }
+    }
+
+    fn check_initialisation(&mut self) {
+        if self.file.pretrain.is_some() {
+            return;
+        }
+        let starts_from_nothing = |table: &FinetuneTable| table.init == Init::Pretrain;
+        let positions: Vec<usize> =
+            self.file.finetune.iter().enumerate().filter(|(_, t)| starts_from_nothing(t)).map(|(i, _)| i).collect();
+        for index in positions {
+            let at = finetune_place(index).key("init");
+            self.broken(at, "is `pretrain`, but there is no `[pretrain]`; expected that table, or `random`".to_owned());
+        }
+    }
+
+    /// The coordinator's own rules, told in the words of the file.
+    fn check_rules(&mut self, spec: &PipelineSpec) {
+        let Err(violations) = spec.validate() else { return };
+        for Violation { field, message } in violations.iter() {
+            if spec.jobs.is_empty() {
+                let message = "no job is described, expected `corpus.inputs`, `[pretrain]` or `[[finetune]]`";
+                self.broken(Place::root(), message.to_owned());
+                continue;
+            }
+            let place = self.place(field);
+            let told = self.file.pretrain.is_none() && place.last_key() == Some("init");
+            if !told {
+                self.broken(place, message.clone());
+            }
+        }
+    }
+
+    /// Where the file says what a pipeline's field holds.
+    fn place(&self, field: &str) -> Place {
+        let (job, rest) = field.split_once('.').unwrap_or((field, ""));
+        let finetune = self.file.finetune.iter().rposition(|table| table.name.as_str() == job);
+        let table = match (job, finetune) {
+            _ if rest.starts_with("model.") => Place::root(),
+            (_, Some(index)) => finetune_place(index),
+            (INGEST, None) => Place::root().key("corpus"),
+            (job, None) => Place::root().key(job),
+        };
+        match rest {
+            "" if finetune.is_some() => table.key("name"),
+            "" => table,
+            rest => rest.split('.').fold(table, |place, key| place.key(key)),
+        }
+    }
+}
+
+fn finetune_place(index: usize) -> Place {
+    Place::root().key("finetune").index(index)
+}
+
+/// The URL of a store that is given as a URL, or as a folder that may be relative to `base`.
+pub(crate) fn locate_store(store: &str, base: &Path) -> Result<String, String> {
+    if store.contains("://") {
+        return Url::parse(store)
+            .map(|url| url.to_string())
+            .map_err(|error| format!("is `{store}`, which is no URL ({error}); expected as `s3://bucket/prefix`"));
+    }
+    std::path::absolute(base.join(store))
+        .ok()
+        .and_then(|folder| Url::from_file_path(folder).ok())
+        .map(|url| url.to_string())
+        .ok_or_else(|| format!("is `{store}`, expected a folder or an object-store URL"))
+}
+
+fn ingest_spec(table: &CorpusTable, inputs: Vec<String>) -> IngestSpec {
+    IngestSpec {
+        corpus: table.name.clone(),
+        inputs,
+        image_size: table.image_size,
+        ct_window: window(table.ct_window),
+        percentiles: window(table.percentiles),
+        minimum_content: table.minimum_content,
+    }
+}
+
+fn window([low, high]: [f64; 2]) -> Window {
+    Window { low, high }
+}
+
+fn model_spec(table: &ModelTable) -> ModelSpec {
+    let named = match table.size {
+        Size::Tiny => ModelSpec::tiny(),
+        Size::Base => ModelSpec::base(),
+    };
+    ModelSpec {
+        image_size: table.image_size.unwrap_or(named.image_size),
+        patch_size: table.patch_size.unwrap_or(named.patch_size),
+        embed_dim: table.embed_dim.unwrap_or(named.embed_dim),
+        depths: table.depths.clone().unwrap_or(named.depths),
+        heads: table.heads.clone().unwrap_or(named.heads),
+        window: table.window.unwrap_or(named.window),
+        mask_unit: table.mask_unit.unwrap_or(named.mask_unit),
+        mask_ratio: table.mask_ratio.unwrap_or(named.mask_ratio),
+        drop_path: table.drop_path.unwrap_or(named.drop_path),
+        normalise_targets: table.normalise_targets.unwrap_or(named.normalise_targets),
+    }
+}
+
+fn selection(modalities: &[ModalityWord], sources: &[String]) -> Selection {
+    Selection { modalities: modalities.iter().map(|word| word.0).collect(), sources: sources.to_vec() }
+}
+
+fn optimiser(learning_rate: f64, weight_decay: f64, warmup_epochs: f64, clip_norm: Option<f64>) -> OptimiserSpec {
+    OptimiserSpec { learning_rate, weight_decay, warmup_epochs, clip_norm }
+}

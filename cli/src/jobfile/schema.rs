@@ -1,0 +1,194 @@
+//! The tables and keys of a job file, with the defaults of the keys that may be left out.
+
+use deserr::Deserr;
+use vismae_core::ids::{CorpusName, InvalidName, JobName, NAME_MAX, PipelineId};
+use vismae_core::spec::{FinetuneTask, Modality};
+
+use super::fault::{Faults, Refusal};
+
+/// A whole job file.
+#[derive(Debug, Deserr)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(super) struct File {
+    #[deserr(try_from(&String) = pipeline_name -> Refusal)]
+    pub(super) name: PipelineId,
+    #[deserr(default)]
+    pub(super) store: Option<String>,
+    pub(super) corpus: CorpusTable,
+    #[deserr(default)]
+    pub(super) model: Option<ModelTable>,
+    #[deserr(default)]
+    pub(super) pretrain: Option<PretrainTable>,
+    #[deserr(default)]
+    pub(super) finetune: Vec<FinetuneTable>,
+}
+
+/// `[corpus]`: what the jobs read, and how it is ingested when `inputs` says from where.
+#[derive(Debug, Deserr)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(super) struct CorpusTable {
+    #[deserr(try_from(&String) = corpus_name -> Refusal)]
+    pub(super) name: CorpusName,
+    #[deserr(default)]
+    pub(super) inputs: Option<Vec<String>>,
+    #[deserr(default = DEFAULT_IMAGE_SIZE)]
+    pub(super) image_size: u32,
+    #[deserr(default = DEFAULT_CT_WINDOW)]
+    pub(super) ct_window: [f64; 2],
+    #[deserr(default = DEFAULT_PERCENTILES)]
+    pub(super) percentiles: [f64; 2],
+    #[deserr(default = DEFAULT_MINIMUM_CONTENT)]
+    pub(super) minimum_content: f64,
+}
+
+/// Side of the frames, in pixels: that of the published network.
+pub(crate) const DEFAULT_IMAGE_SIZE: u32 = 224;
+/// Hounsfield units of soft tissue.
+pub(crate) const DEFAULT_CT_WINDOW: [f64; 2] = [-160.0, 240.0];
+/// Percentiles kept of an MR or PET volume.
+pub(crate) const DEFAULT_PERCENTILES: [f64; 2] = [0.5, 99.5];
+/// Share of non-background pixels below which a slice of a volume is left out.
+pub(crate) const DEFAULT_MINIMUM_CONTENT: f64 = 0.02;
+const DEFAULT_LANES: u32 = 8;
+const DEFAULT_WEIGHT_DECAY: f64 = 0.05;
+
+/// `[model]`: a named size, and what differs from it.
+#[derive(Debug, Deserr)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(super) struct ModelTable {
+    pub(super) size: Size,
+    #[deserr(default)]
+    pub(super) image_size: Option<u32>,
+    #[deserr(default)]
+    pub(super) patch_size: Option<u32>,
+    #[deserr(default)]
+    pub(super) embed_dim: Option<u32>,
+    #[deserr(default)]
+    pub(super) depths: Option<Vec<u32>>,
+    #[deserr(default)]
+    pub(super) heads: Option<Vec<u32>>,
+    #[deserr(default)]
+    pub(super) window: Option<u32>,
+    #[deserr(default)]
+    pub(super) mask_unit: Option<u32>,
+    #[deserr(default)]
+    pub(super) mask_ratio: Option<f64>,
+    #[deserr(default)]
+    pub(super) drop_path: Option<f64>,
+    #[deserr(default)]
+    pub(super) normalise_targets: Option<bool>,
+}
+
+/// A network that has a name.
+#[derive(Debug, Clone, Copy, Deserr)]
+#[deserr(rename_all = lowercase)]
+pub(super) enum Size {
+    Tiny,
+    Base,
+}
+
+/// `[pretrain]`.
+#[derive(Debug, Deserr)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(super) struct PretrainTable {
+    pub(super) epochs: u32,
+    pub(super) global_batch: u32,
+    #[deserr(default = DEFAULT_LANES)]
+    pub(super) lanes: u32,
+    pub(super) slots: u32,
+    pub(super) learning_rate: f64,
+    #[deserr(default = DEFAULT_WEIGHT_DECAY)]
+    pub(super) weight_decay: f64,
+    #[deserr(default)]
+    pub(super) warmup_epochs: f64,
+    #[deserr(default)]
+    pub(super) clip_norm: Option<f64>,
+    #[deserr(default)]
+    pub(super) seed: u64,
+    #[deserr(default)]
+    pub(super) modalities: Vec<ModalityWord>,
+    #[deserr(default)]
+    pub(super) sources: Vec<String>,
+}
+
+/// One of `[[finetune]]`.
+#[derive(Debug, Deserr)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(super) struct FinetuneTable {
+    #[deserr(try_from(&String) = job_name -> Refusal)]
+    pub(super) name: JobName,
+    #[deserr(from(TaskWord) = FinetuneTask::from)]
+    pub(super) task: FinetuneTask,
+    #[deserr(default = Init::Pretrain)]
+    pub(super) init: Init,
+    pub(super) epochs: u32,
+    pub(super) batch: u32,
+    pub(super) learning_rate: f64,
+    #[deserr(default = DEFAULT_WEIGHT_DECAY)]
+    pub(super) weight_decay: f64,
+    #[deserr(default)]
+    pub(super) warmup_epochs: f64,
+    #[deserr(default)]
+    pub(super) clip_norm: Option<f64>,
+    #[deserr(default)]
+    pub(super) seed: u64,
+    #[deserr(default)]
+    pub(super) modalities: Vec<ModalityWord>,
+    #[deserr(default)]
+    pub(super) sources: Vec<String>,
+}
+
+/// Where a fine-tune starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserr)]
+#[deserr(rename_all = lowercase)]
+pub(super) enum Init {
+    Pretrain,
+    Random,
+}
+
+/// What a fine-tune learns, as it is written.
+#[derive(Debug, Clone, Copy, Deserr)]
+#[deserr(rename_all = lowercase)]
+enum TaskWord {
+    Classify,
+    Segment,
+}
+
+impl From<TaskWord> for FinetuneTask {
+    fn from(word: TaskWord) -> Self {
+        match word {
+            TaskWord::Classify => Self::Classify,
+            TaskWord::Segment => Self::Segment,
+        }
+    }
+}
+
+/// A modality by one of its codes.
+#[derive(Debug, Clone, Copy, Deserr)]
+#[deserr(error = Faults, try_from(&String) = modality -> Refusal)]
+pub(super) struct ModalityWord(pub(super) Modality);
+
+fn modality(code: &str) -> Result<ModalityWord, Refusal> {
+    let words = Modality::ALL.map(Modality::word);
+    Modality::from_code(code).map(ModalityWord).ok_or_else(|| {
+        Refusal(format!("is `{code}`, expected one of {}", words.map(|word| format!("`{word}`")).join(", ")))
+    })
+}
+
+fn pipeline_name(name: &str) -> Result<PipelineId, Refusal> {
+    PipelineId::new(name).map_err(refuse_name)
+}
+
+fn corpus_name(name: &str) -> Result<CorpusName, Refusal> {
+    CorpusName::new(name).map_err(refuse_name)
+}
+
+fn job_name(name: &str) -> Result<JobName, Refusal> {
+    JobName::new(name).map_err(refuse_name)
+}
+
+fn refuse_name(InvalidName { name }: InvalidName) -> Refusal {
+    Refusal(format!(
+        "is `{name}`, expected 1 to {NAME_MAX} of a-z, 0-9 and `-`, beginning with a letter and not ending in `-`"
+    ))
+}

@@ -1,0 +1,235 @@
+//! Job files, right and wrong.
+
+use std::path::Path;
+
+use vismae_core::spec::{Initialisation, JobKind, Modality, PipelineSpec};
+
+use super::{Overrides, parse};
+
+const SOUND: &str = r#"
+name = "demo"
+store = "/data/store"
+[corpus]
+name = "phantom"
+inputs = ["images", "/more/manifest.csv"]
+image_size = 64
+[model]
+size = "tiny"
+[pretrain]
+epochs = 20
+global_batch = 64
+slots = 2
+learning_rate = 1e-3
+[[finetune]]
+name = "classify"
+task = "classify"
+epochs = 3
+batch = 32
+learning_rate = 1
+modalities = ["CT", "us"]
+[[finetune]]
+name = "scratch"
+task = "segment"
+init = "random"
+epochs = 3
+batch = 32
+learning_rate = 1e-4
+sources = ["us_busi"]
+"#;
+
+fn read(text: &str) -> Result<PipelineSpec, Vec<String>> {
+    parse(text, Path::new("/jobs"), &Overrides::default())
+        .map_err(|faults| faults.iter().map(|fault| format!("{}: {fault}", fault.line.unwrap_or(0))).collect())
+}
+
+/// The faults after replacing pieces of a sound file.
+fn faults_of(changes: &[(&str, &str)]) -> Vec<String> {
+    let mut text = SOUND.to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replacen(from, to, 1);
+    }
+    read(&text).unwrap_err()
+}
+
+fn names(spec: &PipelineSpec, job: usize) -> (&str, Vec<&str>) {
+    let job = &spec.jobs[job];
+    (job.name.as_str(), job.depends_on.iter().map(|name| name.as_str()).collect())
+}
+
+#[test]
+fn a_sound_file_becomes_a_pipeline() {
+    let spec = read(SOUND).unwrap();
+    assert_eq!(spec.name.as_str(), "demo");
+    assert_eq!(spec.store_url, "file:///data/store");
+    assert_eq!(names(&spec, 0), ("ingest", vec![]));
+    assert_eq!(names(&spec, 1), ("pretrain", vec!["ingest"]));
+    assert_eq!(names(&spec, 2), ("classify", vec!["pretrain"]));
+    assert_eq!(names(&spec, 3), ("scratch", vec!["pretrain"]), "a baseline leaves the slots to the pre-training");
+    let JobKind::Ingest(ingest) = &spec.jobs[0].kind else { panic!() };
+    assert_eq!(ingest.inputs, ["/jobs/images", "/more/manifest.csv"]);
+    assert_eq!((ingest.ct_window.low, ingest.ct_window.high), (-160.0, 240.0));
+    let JobKind::Pretrain(pretrain) = &spec.jobs[1].kind else { panic!() };
+    assert_eq!((pretrain.lanes, pretrain.optimiser.weight_decay, pretrain.seed), (8, 0.05, 0));
+    let JobKind::Finetune(classify) = &spec.jobs[2].kind else { panic!() };
+    assert_eq!(classify.selection.modalities, [Modality::Ct, Modality::Ultrasound]);
+    assert_eq!(classify.initialisation, Initialisation::Pretrained(spec.jobs[1].name.clone()));
+    let JobKind::Finetune(scratch) = &spec.jobs[3].kind else { panic!() };
+    assert_eq!(scratch.initialisation, Initialisation::Random);
+    assert_eq!(scratch.selection.sources, ["us_busi"]);
+}
+
+#[test]
+fn the_examples_are_sound() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    for example in ["demo.toml", "real-images.toml"] {
+        let spec = super::load(&folder.join(example), &Overrides::default()).unwrap();
+        assert_eq!(spec.jobs.len(), 6, "{example}");
+    }
+}
+
+#[test]
+fn a_corpus_without_inputs_is_not_ingested() {
+    let spec = read(&SOUND.replace("inputs = [\"images\", \"/more/manifest.csv\"]\n", "")).unwrap();
+    assert_eq!(names(&spec, 0), ("pretrain", vec![]));
+}
+
+#[test]
+fn the_command_line_replaces_store_and_inputs() {
+    let overrides =
+        Overrides { store: Some("s3://bucket/here".into()), data: Some("/else".into()), ..Default::default() };
+    let spec = parse(SOUND, Path::new("/jobs"), &overrides).unwrap();
+    assert_eq!(spec.store_url, "s3://bucket/here");
+    let JobKind::Ingest(ingest) = &spec.jobs[0].kind else { panic!() };
+    assert_eq!(ingest.inputs, ["/else/images", "/more/manifest.csv"]);
+
+    let overrides = Overrides { inputs: vec!["/mine".into()], ..Default::default() };
+    let spec = parse(SOUND, Path::new("/jobs"), &overrides).unwrap();
+    let JobKind::Ingest(ingest) = &spec.jobs[0].kind else { panic!() };
+    assert_eq!(ingest.inputs, ["/mine"]);
+}
+
+#[test]
+fn an_unknown_key_a_wrong_type_and_a_broken_rule_are_named_together() {
+    let faults = faults_of(&[
+        ("epochs = 20", "epohcs = 20"),
+        ("slots = 2", "slots = \"two\""),
+        ("batch = 32", "batch = 0"),
+        ("global_batch = 64", "global_batch = 63"),
+    ]);
+    assert_eq!(
+        faults,
+        [
+            "11: `pretrain.epohcs` is not a known key, did you mean `epochs`? (known here: `epochs`, `global_batch`, \
+             `lanes`, `slots`, `learning_rate`, `weight_decay`, `warmup_epochs`, `clip_norm`, `seed`, `modalities`, \
+             `sources`)",
+            "12: `pretrain.global_batch` is 63, expected a multiple of `lanes` = 8",
+            "13: `pretrain.slots` is a string \"two\", expected a whole number of 0 or more",
+            "19: `finetune[0].batch` is 0, expected at least 1",
+        ]
+    );
+}
+
+#[test]
+fn faults_are_told_in_the_words_of_the_file() {
+    for (changes, expected) in [
+        (
+            &[("name = \"demo\"", "name = \"Demo\"")][..],
+            &[
+                "2: `name` is `Demo`, expected 1 to 48 of a-z, 0-9 and `-`, beginning with a letter and not ending in `-`",
+            ][..],
+        ),
+        (
+            &[("learning_rate = 1e-3\n", "")],
+            &["10: `pretrain.learning_rate` is absent, expected a value: it has no default"],
+        ),
+        (
+            &[("size = \"tiny\"", "size = \"tny\"")],
+            &["9: `model.size` is `tny`, expected one of `tiny`, `base`, did you mean `tiny`?"],
+        ),
+        (
+            &[("size = \"tiny\"", "size = \"base\"")],
+            &["8: `model.image_size` is 224, expected 64 as in `corpus.image_size`"],
+        ),
+        (
+            &[("size = \"tiny\"", "size = \"tiny\"\nheads = [3, 6, 13]")],
+            &["10: `model.heads` has 13 heads at width 192, expected a divisor of the width"],
+        ),
+        (
+            &[("\"CT\", \"us\"", "\"CT\", \"CAT\"")],
+            &["21: `finetune[0].modalities[1]` is `CAT`, expected one of `CT`, `MR`, `PET`, `XR`, `US`"],
+        ),
+        (
+            &[("name = \"scratch\"", "name = \"classify\"")],
+            &["23: `finetune[1].name` job name `classify` is used twice, expected a name of its own for each job"],
+        ),
+        (
+            &[("image_size = 64", "image_size = 64\nct_window = [1.0]")],
+            &["8: `corpus.ct_window` has 1 items, expected 2"],
+        ),
+        (
+            &[("image_size = 64", "image_size = 64\nct_window = [9, 1]")],
+            &["8: `corpus.ct_window` is [9, 1], expected the lower bound first"],
+        ),
+        (
+            &[("store = \"/data/store\"\n", "")],
+            &["0: `store` is absent, expected a folder or an object-store URL here or with `--store`"],
+        ),
+        (
+            &[("epochs = 20", "epochs = 2\nwarmup_epochs = 3")],
+            &["12: `pretrain.warmup_epochs` is 3, expected 0 to the number of epochs, 2"],
+        ),
+        (
+            &[("epochs = 20", "epochs = 0.5\nwarmup_epochs = 3")],
+            &["11: `pretrain.epochs` is a number `0.5`, expected a whole number of 0 or more"],
+        ),
+        (&[("epochs = 20", "epochs = inf")], &["11: `pretrain.epochs` is not finite, expected a finite number"]),
+        (
+            &[("[pretrain]", "[pretraining]")],
+            &[
+                "10: `pretraining` is not a known key, did you mean `pretrain`? (known here: `name`, `store`, `corpus`, `model`, `pretrain`, `finetune`)",
+            ],
+        ),
+    ] {
+        assert_eq!(faults_of(changes), expected, "{changes:?}");
+    }
+}
+
+#[test]
+fn a_fine_tune_needs_the_pre_training_it_starts_from() {
+    let (before, rest) = SOUND.split_once("[pretrain]").unwrap();
+    let (_, after) = rest.split_once("[[finetune]]").unwrap();
+    assert_eq!(
+        read(&format!("{before}[[finetune]]{after}")).unwrap_err(),
+        ["10: `finetune[0].init` is `pretrain`, but there is no `[pretrain]`; expected that table, or `random`"]
+    );
+}
+
+#[test]
+fn text_that_is_no_toml_is_refused_with_its_line() {
+    let faults = faults_of(&[("epochs = 20", "epochs = ")]);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with("11: "), "{faults:?}");
+}
+
+#[test]
+fn an_input_that_is_absent_here_is_a_fault_only_where_it_would_be_read() {
+    let local = Overrides { inputs_are_local: true, ..Overrides::default() };
+    let faults = parse(SOUND, Path::new("/no-such-folder"), &local).unwrap_err();
+    let places: Vec<String> = faults.iter().map(|fault| fault.place.to_string()).collect();
+    assert_eq!(places, ["corpus.inputs[0]", "corpus.inputs[1]"]);
+}
+
+#[test]
+fn an_empty_file_names_what_it_lacks() {
+    let faults = read("").unwrap_err();
+    assert_eq!(
+        faults,
+        [
+            "0: `name` is absent, expected a value: it has no default",
+            "0: `corpus` is absent, expected a value: it has no default",
+            "0: `store` is absent, expected a folder or an object-store URL here or with `--store`",
+            "0: no job is described, expected `corpus.inputs`, `[pretrain]` or `[[finetune]]`",
+        ]
+    );
+}

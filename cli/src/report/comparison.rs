@@ -1,0 +1,111 @@
+//! Fine-tunes that are read side by side: the same task on the same frames, from different first weights.
+
+use vismae_shards::runs::ClassifyResults;
+
+use super::gather::Segmented;
+use super::palette::Ink;
+
+/// The word by which results say that nothing was loaded.
+const RANDOM: &str = "random";
+
+/// What every fine-tune says of itself.
+pub(super) trait Finetuned {
+    /// Where its first weights came from.
+    fn init(&self) -> &str;
+    /// The sources and the modalities it was restricted to.
+    fn selection(&self) -> (&[String], &[String]);
+}
+
+impl Finetuned for ClassifyResults {
+    fn init(&self) -> &str {
+        &self.init
+    }
+
+    fn selection(&self) -> (&[String], &[String]) {
+        (&self.sources, &self.modalities)
+    }
+}
+
+impl Finetuned for Segmented {
+    fn init(&self) -> &str {
+        &self.results.init
+    }
+
+    fn selection(&self) -> (&[String], &[String]) {
+        (&self.results.sources, &self.results.modalities)
+    }
+}
+
+/// One run of a comparison.
+pub(super) struct Entry<'r, R> {
+    pub(super) name: &'r str,
+    pub(super) ink: Ink,
+    pub(super) run: &'r R,
+}
+
+impl<R: Finetuned> Entry<'_, R> {
+    /// Whether it starts from random weights.
+    pub(super) fn is_baseline(&self) -> bool {
+        self.run.init() == RANDOM
+    }
+
+    /// Its first weights in words.
+    pub(super) fn start(&self) -> String {
+        if self.is_baseline() { "random weights".to_owned() } else { format!("pre-trained ({})", self.run.init()) }
+    }
+
+    /// Its line in a legend.
+    pub(super) fn label(&self) -> String {
+        format!("{}: {}", self.name, if self.is_baseline() { "random weights" } else { "pre-trained" })
+    }
+}
+
+/// Runs of the same task on the same frames.
+pub(super) struct Comparison<'r, R> {
+    pub(super) entries: Vec<Entry<'r, R>>,
+}
+
+impl<'r, R: Finetuned> Comparison<'r, R> {
+    /// Groups runs by the frames they saw, in the order they come in.
+    pub(super) fn group(runs: impl Iterator<Item = (&'r str, &'r R)>) -> Vec<Self> {
+        let mut groups: Vec<Vec<(&str, &R)>> = Vec::new();
+        for (name, run) in runs {
+            match groups.iter_mut().find(|group| group[0].1.selection() == run.selection()) {
+                Some(group) => group.push((name, run)),
+                None => groups.push(vec![(name, run)]),
+            }
+        }
+        groups.into_iter().map(Self::coloured).collect()
+    }
+
+    fn coloured(runs: Vec<(&'r str, &'r R)>) -> Self {
+        let (mut from_weights, mut from_nothing) =
+            ([Ink::Blue, Ink::Green].into_iter().cycle(), [Ink::Orange, Ink::Purple].into_iter().cycle());
+        let entry = |(name, run): (&'r str, &'r R)| {
+            let inks = if run.init() == RANDOM { &mut from_nothing } else { &mut from_weights };
+            Entry { name, ink: inks.next().unwrap_or(Ink::Text), run }
+        };
+        Self { entries: runs.into_iter().map(entry).collect() }
+    }
+
+    /// The run that headlines: the first from pre-trained weights, or the first.
+    pub(super) fn lead(&self) -> &Entry<'r, R> {
+        self.entries.iter().find(|entry| !entry.is_baseline()).unwrap_or(&self.entries[0])
+    }
+
+    /// What it is measured against: the first from random weights, unless that is the lead.
+    pub(super) fn baseline(&self) -> Option<&Entry<'r, R>> {
+        (!self.lead().is_baseline()).then(|| self.entries.iter().find(|entry| entry.is_baseline())).flatten()
+    }
+
+    /// The frames in words.
+    pub(super) fn frames(&self) -> String {
+        let (sources, modalities) = self.entries[0].run.selection();
+        match (sources, modalities) {
+            ([], []) => "every frame of the corpus that has a target".to_owned(),
+            (sources, []) => format!("frames of {}", sources.join(", ")),
+            ([], modalities) => format!("{} frames", modalities.join(", ")),
+            (sources, modalities) => format!("{} frames of {}", modalities.join(", "), sources.join(", ")),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Pipelines, jobs and workers as tables.
+
+use std::time::Duration;
+
+use crate::output::{figure, table};
+use crate::progress::span;
+use crate::views::{JobView, PipelineView, WorkerView};
+
+/// One row for each job.
+pub(crate) fn jobs(pipelines: &[PipelineView]) -> String {
+    if pipelines.is_empty() {
+        return "no pipelines".to_owned();
+    }
+    let headers = ["JOB", "KIND", "STATE", "PROGRESS", "LOSS", "IMAGES/S", "SLOTS", "REASON"];
+    table(headers, pipelines.iter().flat_map(|pipeline| &pipeline.jobs).map(job_row))
+}
+
+fn job_row(job: &JobView) -> [String; 8] {
+    let progress = job.progress.as_ref();
+    [
+        job.name.clone(),
+        job.kind.clone(),
+        job.state.to_owned(),
+        progress.map(|progress| format!("{}/{} {}", progress.done, progress.total, progress.phase)).unwrap_or_default(),
+        progress.and_then(|progress| progress.loss).map(figure).unwrap_or_default(),
+        progress
+            .filter(|progress| progress.images_per_second > 0.0)
+            .map(|progress| format!("{:.0}", progress.images_per_second))
+            .unwrap_or_default(),
+        job.slots.join(" "),
+        job.reason.clone(),
+    ]
+}
+
+/// What came of each job of a pipeline that is over.
+pub(crate) fn results(pipeline: &PipelineView) -> String {
+    let row = |job: &JobView| {
+        let figures: Vec<String> =
+            job.figures.iter().map(|(name, value)| format!("{name} {}", figure(*value))).collect();
+        let took = job.seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        [
+            job.name.clone(),
+            job.kind.clone(),
+            job.state.to_owned(),
+            took.map(span).unwrap_or_default(),
+            if figures.is_empty() { job.reason.clone() } else { figures.join("  ") },
+        ]
+    };
+    table(["JOB", "KIND", "STATE", "TIME", "RESULT"], pipeline.jobs.iter().map(row))
+}
+
+/// One row for each slot.
+pub(crate) fn workers(workers: &[WorkerView]) -> String {
+    if workers.is_empty() {
+        return "no workers are attached".to_owned();
+    }
+    let rows = workers.iter().flat_map(|worker| {
+        worker.slots.iter().map(|slot| {
+            [
+                worker.name.clone(),
+                worker.host.clone(),
+                slot.index.to_string(),
+                slot.device.clone(),
+                slot.task.clone().unwrap_or_else(|| "free".to_owned()),
+                worker.version.clone(),
+                worker.joined.clone().unwrap_or_default(),
+            ]
+        })
+    });
+    table(["WORKER", "HOST", "SLOT", "DEVICE", "TASK", "VERSION", "JOINED"], rows)
+}

@@ -1,0 +1,160 @@
+//! What the coordinator tells, as programs read it with `-o json` and tables show it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use vismae_proto::v1;
+
+/// A pipeline and its jobs.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct PipelineView {
+    pub(crate) name: String,
+    pub(crate) state: &'static str,
+    pub(crate) store: String,
+    pub(crate) created: Option<String>,
+    pub(crate) ended: Option<String>,
+    pub(crate) jobs: Vec<JobView>,
+}
+
+/// A job.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct JobView {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    pub(crate) state: &'static str,
+    pub(crate) reason: String,
+    pub(crate) attempt: u32,
+    pub(crate) slots: Vec<String>,
+    pub(crate) progress: Option<ProgressView>,
+    pub(crate) figures: BTreeMap<String, f64>,
+    pub(crate) seconds: Option<f64>,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ProgressView {
+    pub(crate) phase: String,
+    pub(crate) done: u64,
+    pub(crate) total: u64,
+    pub(crate) epoch: u32,
+    pub(crate) loss: Option<f64>,
+    pub(crate) images_per_second: f64,
+    pub(crate) step_seconds: f64,
+}
+
+/// A worker and its slots.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct WorkerView {
+    pub(crate) name: String,
+    pub(crate) host: String,
+    pub(crate) version: String,
+    pub(crate) joined: Option<String>,
+    pub(crate) slots: Vec<SlotView>,
+}
+
+/// A slot.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SlotView {
+    pub(crate) index: u32,
+    pub(crate) device: String,
+    /// Absent when it is free.
+    pub(crate) task: Option<String>,
+}
+
+/// A line of a log.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct LogView {
+    pub(crate) time: Option<String>,
+    pub(crate) task: String,
+    pub(crate) text: String,
+}
+
+/// The word for a state.
+pub(crate) fn state_word(state: v1::State) -> &'static str {
+    match state {
+        v1::State::Unspecified => "unknown",
+        v1::State::Pending => "pending",
+        v1::State::Running => "running",
+        v1::State::Cancelling => "cancelling",
+        v1::State::Succeeded => "succeeded",
+        v1::State::Failed => "failed",
+        v1::State::Cancelled => "cancelled",
+    }
+}
+
+/// The name of a job without that of its pipeline.
+pub(crate) fn short_name(job: &v1::Job) -> &str {
+    job.name.split_once('.').map_or(job.name.as_str(), |(_, name)| name)
+}
+
+/// Seconds from the start of a job to its end; none before both are known.
+pub(crate) fn seconds(job: &v1::Job) -> Option<f64> {
+    let (start, end) = (job.start_time?, job.end_time?);
+    Some((end.seconds - start.seconds) as f64 + f64::from(end.nanos - start.nanos) / 1e9)
+}
+
+impl From<&v1::Pipeline> for PipelineView {
+    fn from(pipeline: &v1::Pipeline) -> Self {
+        Self {
+            name: pipeline.name.clone(),
+            state: state_word(pipeline.state()),
+            store: pipeline.spec.as_ref().map(|spec| spec.store_url.clone()).unwrap_or_default(),
+            created: pipeline.create_time.map(|time| time.to_string()),
+            ended: pipeline.end_time.map(|time| time.to_string()),
+            jobs: pipeline.jobs.iter().map(JobView::from).collect(),
+        }
+    }
+}
+
+impl From<&v1::Job> for JobView {
+    fn from(job: &v1::Job) -> Self {
+        Self {
+            name: job.name.clone(),
+            kind: job.kind.clone(),
+            state: state_word(job.state()),
+            reason: job.reason.clone(),
+            attempt: job.attempt,
+            slots: job.slots.clone(),
+            progress: job.progress.as_ref().map(ProgressView::from),
+            figures: job.figures.iter().map(|(name, value)| (name.clone(), *value)).collect(),
+            seconds: seconds(job),
+        }
+    }
+}
+
+impl From<&v1::Progress> for ProgressView {
+    fn from(progress: &v1::Progress) -> Self {
+        Self {
+            phase: progress.phase.clone(),
+            done: progress.done,
+            total: progress.total,
+            epoch: progress.epoch,
+            loss: progress.loss,
+            images_per_second: progress.images_per_second,
+            step_seconds: progress.step_seconds,
+        }
+    }
+}
+
+impl From<&v1::Worker> for WorkerView {
+    fn from(worker: &v1::Worker) -> Self {
+        let slot = |slot: &v1::Slot| SlotView {
+            index: slot.index,
+            device: slot.device.clone(),
+            task: Some(slot.task.clone()).filter(|task| !task.is_empty()),
+        };
+        Self {
+            name: worker.name.clone(),
+            host: worker.host.clone(),
+            version: worker.version.clone(),
+            joined: worker.join_time.map(|time| time.to_string()),
+            slots: worker.slots.iter().map(slot).collect(),
+        }
+    }
+}
+
+impl From<v1::LogLine> for LogView {
+    fn from(line: v1::LogLine) -> Self {
+        Self { time: line.time.map(|time| time.to_string()), task: line.task, text: line.text }
+    }
+}

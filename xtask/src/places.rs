@@ -1,0 +1,67 @@
+//! Where things lie: the checkout, and the cache that every checkout shares.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+/// The version of libtorch that the `tch` crate of this workspace binds.
+pub(crate) const LIBTORCH_VERSION: &str = "2.11.0";
+
+/// The folders that the tasks work in.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    /// The root of this checkout.
+    pub(crate) checkout: PathBuf,
+    /// `vismae` in the user's cache.
+    pub(crate) cache: PathBuf,
+}
+
+impl Places {
+    /// Finds them from the environment.
+    pub(crate) fn find() -> Result<Self> {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in no folder")?.to_owned();
+        let cache = cache(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+            .context("no cache folder: set VISMAE_CACHE, XDG_CACHE_HOME or HOME")?;
+        Ok(Self { checkout, cache: std::path::absolute(cache)? })
+    }
+
+    /// The Python folder that holds libtorch beside the libraries it needs.
+    pub(crate) fn site(&self) -> PathBuf {
+        self.cache.join(format!("libtorch-{LIBTORCH_VERSION}"))
+    }
+
+    /// Where compiled code goes, outside every checkout.
+    pub(crate) fn target(&self) -> PathBuf {
+        self.cache.join("target")
+    }
+
+    /// The cargo settings of this machine, which no commit holds.
+    pub(crate) fn settings(&self) -> PathBuf {
+        self.checkout.join(".cargo/local.toml")
+    }
+}
+
+fn cache(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    variable("VISMAE_CACHE")
+        .or_else(|| variable("XDG_CACHE_HOME"))
+        .or_else(|| variable("HOME").map(|home| home.join(".cache")))
+        .map(|base| base.join("vismae"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_specific_variable_names_the_cache() {
+        let all = [("VISMAE_CACHE", "/v"), ("XDG_CACHE_HOME", "/x"), ("HOME", "/h")];
+        let look = |from: usize| {
+            cache(|name| all[from..].iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value)))
+        };
+        assert_eq!(look(0), Some("/v/vismae".into()));
+        assert_eq!(look(1), Some("/x/vismae".into()));
+        assert_eq!(look(2), Some("/h/.cache/vismae".into()));
+        assert_eq!(look(3), None);
+    }
+}
