@@ -20,13 +20,13 @@ fn main() {
         .include("shim")
         .define("_GLIBCXX_USE_CXX11_ABI", "1")
         .define("USE_C10D_GLOO", None)
-        .files(["store", "gloo", "group", "reducer", "gradients", "memory"].map(|file| format!("shim/{file}.cc")));
+        .file("shim/shim.cc");
     // System headers: warnings in them are not ours to mend.
     for folder in [include.clone(), include.join("torch/csrc/api/include")] {
         shim.flag("-isystem").flag(folder);
     }
     if let Some(folders) = &nccl {
-        shim.define("USE_C10D_NCCL", None).file("shim/nccl.cc");
+        shim.define("USE_C10D_NCCL", None);
         for folder in folders {
             shim.flag("-isystem").flag(folder);
         }

@@ -15,8 +15,6 @@ namespace {
 __attribute__((constructor)) void prepare_process() {
   // The flight recorder keeps a map that groups of several threads change without a lock.
   setenv("TORCH_FR_BUFFER_SIZE", "0", 0);
-  // A failed NCCL collective comes back as an error, instead of a watchdog ending the process.
-  setenv("TORCH_NCCL_BLOCKING_WAIT", "1", 0);
   // libtorch logs each failure of a socket, with a stack trace, before it throws the same as an exception. Every
   // exception reaches the caller, so the log says nothing new.
   if (getenv("TORCH_CPP_LOG_LEVEL") == nullptr) {

@@ -3,6 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// Variables to set in the environment of a process before it forms its first NCCL group: a failed collective then
+/// comes back as an error, instead of libtorch's watchdog ending the process.
+pub const NCCL_ENVIRONMENT: [(&str, &str); 1] = [("TORCH_NCCL_BLOCKING_WAIT", "1")];
+
 /// The library that carries a group's collectives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {

@@ -5,9 +5,9 @@
 //! collective is written here. [`Collective`] is the trait above it; [`SoloGroup`] implements it for a world of one.
 //! [`FusedAdamW`], [`clip_grad_norm`] and [`allocator`] are what a training step needs besides.
 //!
-//! A program that links this crate starts with three settings of libtorch, unless the user has set them: no flight
-//! recorder (`TORCH_FR_BUFFER_SIZE=0`), NCCL errors as errors (`TORCH_NCCL_BLOCKING_WAIT=1`), and no log of failures
-//! that are returned anyway (`TORCH_CPP_LOG_LEVEL` brings it back).
+//! A program that links this crate starts with two settings of libtorch, unless the user has set them: no flight
+//! recorder (`TORCH_FR_BUFFER_SIZE=0`), and no log of failures that are returned as errors anyway
+//! (`TORCH_CPP_LOG_LEVEL` brings it back).
 //!
 //! The crate knows nothing of models, of async runtimes or of the wire between coordinator and workers. It is the only
 //! crate of the workspace with unsafe code: every unsafe call goes to the C shim in `shim/`, which lets no exception out.
@@ -29,7 +29,7 @@ pub mod threads;
 
 pub use abort::AbortHandle;
 pub use adamw::{AdamWOptions, FusedAdamW};
-pub use backend::{Backend, GlooDevice, GroupOptions, nccl_available};
+pub use backend::{Backend, GlooDevice, GroupOptions, NCCL_ENVIRONMENT, nccl_available};
 pub use collective::{Collective, CollectiveError, ReduceOp};
 pub use gradients::{TensorListError, clip_grad_norm, zero_grad};
 pub use group::{GroupError, ProcessGroup};

@@ -15,6 +15,8 @@ use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{AgentMessage, Cause, Failed, LogLine, TaskCommand, TaskEvent};
 
+/// The running program, even when its file has been replaced by a newer build since.
+const OWN_PROGRAM: &str = "/proc/self/exe";
 /// Commands waiting for a task: a start, a membership and a stop, with room to spare.
 const COMMANDS: usize = 8;
 /// Lines of a task's log that are quoted when it dies without a word.
@@ -59,7 +61,7 @@ impl TaskProcess {
         start: TaskCommand,
         outbound: mpsc::Sender<AgentMessage>,
     ) -> io::Result<(Self, impl Future<Output = Ended> + use<>)> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new(OWN_PROGRAM)
             .arg("task")
             .args(["--threads", &launch.threads.to_string()])
             .args(["--host", &launch.host.to_string()])
