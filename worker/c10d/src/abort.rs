@@ -83,3 +83,14 @@ impl Drop for SharedGroup {
         unsafe { ffi::vismae_group_free(self.0.as_ptr()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_may_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<AbortHandle>();
+    }
+}

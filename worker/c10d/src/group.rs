@@ -42,6 +42,11 @@ pub enum GroupError {
 ///
 /// Form one group at a time in a process: the connections that an abort cuts are found by what construction opened.
 /// A failed collective cuts the links of its group, so that peers that still wait learn of it at once.
+///
+/// ```compile_fail
+/// fn needs_sync<T: Sync>() {}
+/// needs_sync::<vismae_c10d::ProcessGroup>();
+/// ```
 #[derive(Debug)]
 pub struct ProcessGroup {
     handle: NonNull<ffi::Group>,

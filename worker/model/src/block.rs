@@ -23,9 +23,9 @@ struct Block {
 impl Block {
     fn forward(&self, tokens: &Tensor, windows: &Windows, drop_path: &DropPath) -> Tensor {
         let attended = self.attention.forward(&self.norm1.forward(tokens), windows);
-        let tokens = tokens + drop_path.apply(attended, self.number, Branch::Attention);
+        let tokens = drop_path.add(tokens, &attended, self.number, Branch::Attention);
         let hidden = self.fc1.forward(&self.norm2.forward(&tokens)).gelu("none");
-        &tokens + drop_path.apply(self.fc2.forward(&hidden), self.number, Branch::Mlp)
+        drop_path.add(&tokens, &self.fc2.forward(&hidden), self.number, Branch::Mlp)
     }
 }
 

@@ -48,13 +48,13 @@ impl DropPath {
         DropPath { factors, rates: rates.to_vec() }
     }
 
-    /// Scales or drops the branch of a block for each sample of `[N, H, W, C]`.
-    pub(crate) fn apply(&self, branch: Tensor, block: usize, which: Branch) -> Tensor {
+    /// Adds the branch of a block to its input, both `[N, H, W, C]`, scaled or dropped for each sample.
+    pub(crate) fn add(&self, tokens: &Tensor, branch: &Tensor, block: usize, which: Branch) -> Tensor {
         match &self.factors {
             Some(factors) if self.rates[block] > 0.0 => {
-                branch * factors.select(0, (block * BRANCHES + which as usize) as i64)
+                tokens.addcmul(branch, &factors.select(0, (block * BRANCHES + which as usize) as i64))
             }
-            Some(_) | None => branch,
+            Some(_) | None => tokens + branch,
         }
     }
 }
@@ -99,12 +99,24 @@ mod tests {
     }
 
     #[test]
-    fn evaluation_and_a_rate_of_zero_change_nothing() {
+    fn a_dropped_branch_leaves_a_sample_as_it_was() {
+        let keys = keys(200);
+        let ones = Tensor::ones([200, 1, 1, 1], (Kind::Float, Device::Cpu));
+        let drop_path = DropPath::draw(&[0.0, 0.5], Mode::Train { keys: &keys }, Device::Cpu);
+        let sums = drop_path.add(&ones, &ones, 1, Branch::Attention);
+        let dropped = sums.eq(1.0).sum(Kind::Int64).int64_value(&[]);
+        let doubled = sums.eq(3.0).sum(Kind::Int64).int64_value(&[]);
+        assert_eq!(dropped + doubled, 200);
+        assert!((60..140).contains(&dropped), "{dropped}");
+    }
+
+    #[test]
+    fn evaluation_and_a_rate_of_zero_add_the_whole_branch() {
         let ones = Tensor::ones([10, 2, 2, 3], (Kind::Float, Device::Cpu));
         let keys = keys(10);
         for (rate, mode) in [(0.5, Mode::Evaluate), (0.0, Mode::Train { keys: &keys })] {
             let drop_path = DropPath::draw(&[rate], mode, Device::Cpu);
-            assert!(drop_path.apply(ones.shallow_clone(), 0, Branch::Mlp).equal(&ones));
+            assert!(drop_path.add(&ones, &ones, 0, Branch::Mlp).equal(&(&ones * 2.0)));
         }
     }
 }
