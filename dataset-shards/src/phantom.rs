@@ -35,7 +35,7 @@ pub struct PhantomOptions {
 impl PhantomOptions {
     /// About 1,800 frames of 350 patients, written in seconds.
     pub fn demo(seed: u64) -> Self {
-        Self { seed, patients_per_modality: 70 }
+        Self { seed, patients_per_modality: 80 }
     }
 }
 

@@ -14,9 +14,9 @@ use super::{PhantomError, PhantomOptions, PhantomSummary, dicom};
 use crate::split::Split;
 
 /// Slices of a patient that come as files of their own; all of them meet the lesion.
-const SLICES: u32 = 5;
+const SLICES: u32 = 4;
 /// Slices of a volume; the outer ones do not meet the lesion.
-const VOLUME_SLICES: u32 = 14;
+const VOLUME_SLICES: u32 = 10;
 /// Films and ultrasound images of a patient.
 const VIEWS: u32 = 3;
 const PIXEL_MM: f32 = 2.5;

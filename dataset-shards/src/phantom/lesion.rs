@@ -52,7 +52,7 @@ impl Lesion {
             Class::Smooth => [2.0, 3.0],
             Class::Spiculated => [random.between(5.0, 7.99).floor(), random.between(8.0, 11.99).floor()],
         };
-        let radius = random.between(0.18, 0.27);
+        let radius = random.between(0.26, 0.36);
         let waves = counts.map(|count| (count, random.between(0.0, TAU)));
         Some(Self { class, x: place.0, y: place.1, radius, waves, texture: Texture::new(5.0, random) })
     }
@@ -83,7 +83,7 @@ impl Lesion {
     /// How much the substance at a place differs from the mean one: a factor around 1.
     pub(super) fn mottle(&self, x: f32, y: f32, z: f32) -> f32 {
         match self.class {
-            Class::Spiculated => (1.0 + 0.4 * self.texture.at(x, y, z)).clamp(0.2, 1.8),
+            Class::Spiculated => (1.0 + 0.6 * self.texture.at(x, y, z)).clamp(0.2, 1.8),
             Class::None | Class::Smooth => 1.0,
         }
     }

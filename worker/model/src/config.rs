@@ -59,9 +59,9 @@ impl SwinConfig {
     pub fn tiny() -> Self {
         SwinConfig {
             image_size: 64,
-            embed_dim: 48,
+            embed_dim: 32,
             depths: vec![2, 2, 2],
-            num_heads: vec![3, 6, 12],
+            num_heads: vec![2, 4, 8],
             window: 4,
             mask_unit: 2,
             ..Self::base()

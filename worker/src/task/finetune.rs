@@ -15,10 +15,11 @@ use vismae_shards::runs::{EpochLoss, RunPaths, StepRow};
 use vismae_shards::split::Split;
 
 use super::error::TaskError;
-use super::pretrain::WINDOW;
 use super::progress::{ProgressMeter, Tick};
 use super::{TaskContext, data, network};
 
+/// Row groups that frames are shuffled within: labelled sets are small, and this many fit in the loader's cache.
+const WINDOW: u32 = 64;
 /// Frames evaluated at a time: no gradients are kept, so it only has to fit in memory.
 pub(super) const EVALUATION_BATCH: u32 = 64;
 

@@ -20,7 +20,7 @@ use super::reconstruct;
 use super::{Outcome, TaskContext, artefacts, data, network};
 
 /// Row groups that rows of a lane are shuffled within: wide enough to mix sources, narrow enough to bound memory.
-pub(super) const WINDOW: u32 = 4;
+const WINDOW: u32 = 4;
 
 pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome, TaskError> {
     let manifest = data::manifest(context, &spec.corpus)?;

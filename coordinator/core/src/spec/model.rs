@@ -50,9 +50,9 @@ impl ModelSpec {
     pub fn tiny() -> Self {
         Self {
             image_size: 64,
-            embed_dim: 48,
+            embed_dim: 32,
             depths: vec![2, 2, 2],
-            heads: vec![3, 6, 12],
+            heads: vec![2, 4, 8],
             window: 4,
             mask_unit: 2,
             ..Self::base()

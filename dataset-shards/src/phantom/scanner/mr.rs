@@ -12,7 +12,7 @@ const SKULL: f32 = 60.0;
 const GREY_MATTER: f32 = 420.0;
 const WHITE_MATTER: f32 = 560.0;
 const FLUID: f32 = 160.0;
-const LESION: f32 = 780.0;
+const LESION: f32 = 980.0;
 /// Standard deviation of each channel of the receiver.
 const NOISE: f32 = 28.0;
 

@@ -12,7 +12,7 @@ const SKIN: f32 = 2.5;
 const FAT: f32 = 0.55;
 const GLAND: f32 = 1.3;
 const MUSCLE: f32 = 0.8;
-const LESION: f32 = 0.42;
+const LESION: f32 = 0.2;
 /// Loss of amplitude over the depth of the image that the gain does not make up for.
 const ATTENUATION: f32 = 0.7;
 /// Range of amplitudes shown, in decibel.
@@ -48,14 +48,15 @@ impl Breast {
         }
     }
 
-    /// What the lesion does to the echoes behind it: smooth ones hardly weaken the beam, spiculated ones do.
+    /// What the lesion does to the echoes behind it: smooth ones let the beam through better than tissue does, so that the
+    /// gain brightens what follows; spiculated ones cast a shadow.
     fn behind(lesion: &Lesion, x: f32, y: f32) -> f32 {
         use super::super::lesion::Class;
         let aside = ((x - lesion.x) / (0.75 * lesion.radius)).abs();
         if y < lesion.y || aside > 1.0 {
             return 1.0;
         }
-        if lesion.class == Class::Spiculated { 0.75 } else { 1.15 }
+        if lesion.class == Class::Spiculated { 0.4 } else { 1.5 }
     }
 }
 

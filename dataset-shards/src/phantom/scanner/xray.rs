@@ -14,7 +14,7 @@ const LUNG: f32 = 1.9;
 const HEART: f32 = 1.0;
 const SPINE: f32 = 1.2;
 const RIB: f32 = 0.28;
-const LESION: f32 = 1.0;
+const LESION: f32 = 1.6;
 /// Photons that reach a pixel without a body in the way.
 const PHOTONS: f32 = 30_000.0;
 /// Attenuation that is white on the film.
