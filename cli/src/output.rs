@@ -68,9 +68,12 @@ pub(crate) fn table<const N: usize>(headers: [&str; N], rows: impl IntoIterator<
     table.trim_fmt()
 }
 
-/// A number as people read it: four digits that matter.
+/// A number as people read it: whole numbers plainly, others with four digits that matter.
 pub(crate) fn figure(value: f64) -> String {
-    let digits = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
+    if value.fract() == 0.0 {
+        return value.to_string();
+    }
+    let digits = value.abs().log10().floor();
     let decimals = (3.0 - digits).clamp(0.0, 6.0) as usize;
     format!("{value:.decimals$}")
 }
@@ -81,9 +84,15 @@ mod tests {
 
     #[test]
     fn figures_keep_four_digits() {
-        for (value, text) in
-            [(0.0, "0.000"), (0.98765, "0.9877"), (12.3456, "12.35"), (1234.56, "1235"), (98765.0, "98765")]
-        {
+        for (value, text) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (0.98765, "0.9877"),
+            (12.3456, "12.35"),
+            (1234.56, "1235"),
+            (98765.0, "98765"),
+            (98765.4, "98765"),
+        ] {
             assert_eq!(figure(value), text);
         }
         assert_eq!(figure(0.000_012_3), "0.000012");

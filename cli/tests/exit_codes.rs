@@ -44,7 +44,7 @@ fn a_job_file_with_mistakes_names_all_of_them_and_starts_nothing() {
     let (file, store) = (folder.path().join("job.toml"), folder.path().join("store"));
     let good = fs::read_to_string(example("demo.toml")).unwrap();
     let bad = good
-        .replacen("global_batch = 64 ", "global_batch = 63 ", 1)
+        .replacen("global_batch = 32 ", "global_batch = 31 ", 1)
         .replacen("lanes = 8 ", "laens = 8 ", 1)
         .replacen("size = \"tiny\"", "size = 1", 1);
     fs::write(&file, bad).unwrap();
@@ -54,7 +54,7 @@ fn a_job_file_with_mistakes_names_all_of_them_and_starts_nothing() {
     assert!(said.contains("job.toml` has 3 mistakes"), "{said}");
     for expected in [
         "`pretrain.laens` is not a known key, did you mean `lanes`?",
-        "`pretrain.global_batch` is 63, expected a multiple of `lanes` = 8",
+        "`pretrain.global_batch` is 31, expected a multiple of `lanes` = 8",
         "`model.size` is a whole number of 0 or more `1`, expected a string",
     ] {
         assert!(said.contains(expected), "{expected} is not in:\n{said}");

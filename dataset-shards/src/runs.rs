@@ -8,4 +8,4 @@ pub use paths::RunPaths;
 pub use results::{
     ClassCurve, ClassifyResults, EpochLoss, Overlay, PretrainResults, Reconstruction, Results, SegmentResults,
 };
-pub use steps::{StepRow, read_steps, write_steps};
+pub use steps::{StepRow, epoch_loss, read_steps, write_steps};

@@ -1,7 +1,13 @@
 //! Running the real binaries, as a user does.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before the test gives it up.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A built binary of the workspace, beside the running test.
 ///
@@ -72,4 +78,114 @@ pub fn files_under(folder: &Path) -> Vec<String> {
     }
     found.sort();
     found
+}
+
+/// A process that ends with the test, whatever becomes of the test.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts it, silently.
+    ///
+    /// # Panics
+    /// When it can't be started.
+    pub fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().expect("a built binary starts"))
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// The exit code once it has ended; none when a signal ended it.
+    ///
+    /// # Panics
+    /// When it does not end within [`PATIENCE`].
+    pub fn wait(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_for("the end of a process", || {
+            status = self.0.try_wait().expect("the child of this process");
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
+    /// Asks it to end as Kubernetes does, and gives the exit code.
+    ///
+    /// # Panics
+    /// As [`Process::wait`].
+    pub fn end_gently(&mut self) -> Option<i32> {
+        signal("TERM", self.id());
+        self.wait()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended, which is all that is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Interrupts a process as Ctrl-C does.
+///
+/// # Panics
+/// When there is no such process.
+pub fn interrupt(process: u32) {
+    signal("INT", process);
+}
+
+fn signal(name: &str, process: u32) {
+    let status = Command::new("kill").args(["-s", name, &process.to_string()]).status().expect("`kill` starts");
+    assert!(status.success(), "process {process} can't be signalled");
+}
+
+/// Children of a process, their children, and so on.
+///
+/// # Panics
+/// When /proc can't be read.
+pub fn descendants(process: u32) -> Vec<u32> {
+    let children = std::fs::read_dir("/proc").expect("Linux").filter_map(|entry| {
+        let child: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{child}/status")).ok()?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+        (parent.trim().parse() == Ok(process)).then_some(child)
+    });
+    children.flat_map(|child| std::iter::once(child).chain(descendants(child))).collect()
+}
+
+/// A port that nobody listened on a moment ago.
+///
+/// # Panics
+/// When the machine has none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("a bound address").port()
+}
+
+/// The answer of an HTTP server on this machine, head and body.
+///
+/// # Panics
+/// When nobody answers.
+pub fn scrape(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("a server");
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").expect("a request is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer in text");
+    answer
+}
+
+/// Asks again until the answer is yes.
+///
+/// # Panics
+/// When it is not within [`PATIENCE`].
+pub fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !ready() {
+        assert!(began.elapsed() < PATIENCE, "no sign of {what} in {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }

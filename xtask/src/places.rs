@@ -20,7 +20,9 @@ pub(crate) struct Places {
 impl Places {
     /// Finds them from the environment.
     pub(crate) fn find() -> Result<Self> {
-        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in no folder")?.to_owned();
+        // Not as it was when this was compiled: another checkout may have done that, into the same target folder.
+        let package = env::var_os("CARGO_MANIFEST_DIR").context("started without cargo: use `cargo xtask`")?;
+        let checkout = Path::new(&package).parent().context("xtask lies in no folder")?.to_owned();
         let cache = cache(|name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
             .context("no cache folder: set VISMAE_CACHE, XDG_CACHE_HOME or HOME")?;
         Ok(Self { checkout, cache: std::path::absolute(cache)? })
@@ -34,6 +36,11 @@ impl Places {
     /// Where compiled code goes, outside every checkout.
     pub(crate) fn target(&self) -> PathBuf {
         self.cache.join("target")
+    }
+
+    /// Names the checkout that last compiled into [`Places::target`].
+    pub(crate) fn target_user(&self) -> PathBuf {
+        self.target().join("checkout.txt")
     }
 
     /// The cargo settings of this machine, which no commit holds.

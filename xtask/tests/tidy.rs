@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
@@ -26,10 +26,15 @@ const ARROWS: [(&str, &[&str], &[&str]); 8] = [
     ("vismae-cli", &["vismae-core", "vismae-proto", "vismae-shards", "vismae-coordinator"], &["tch"]),
 ];
 
+/// The folder of this package now, wherever it lay when this was compiled.
+fn package() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").unwrap().into()
+}
+
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(package())
         .output()
         .unwrap();
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -37,7 +42,8 @@ fn packages() -> Vec<Value> {
 }
 
 fn sources() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let package = package();
+    let root = package.parent().unwrap();
     let mut folders = vec![root.to_owned()];
     let mut files = Vec::new();
     while let Some(folder) = folders.pop() {

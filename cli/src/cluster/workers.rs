@@ -43,11 +43,24 @@ pub(crate) enum WorkerError {
     #[error("worker program `{}` cannot be started", path.display())]
     Start { path: PathBuf, source: io::Error },
     /// A process ended by itself, too soon or too often.
-    #[error("worker `{name}` ended by itself ({status}); its log is `{}`{tail}", log.display())]
+    #[error("worker `{name}` ended by itself ({status}); its log is `{}`{tail}{}", log.display(), advice(*status))]
     Ended { name: String, status: ExitStatus, log: PathBuf, tail: String },
     /// Its supervisor died, which only a fault in this program can cause.
     #[error("the supervisor of a worker ended early")]
     Supervisor(#[source] JoinError),
+}
+
+/// The exit code of a program whose libraries the system's loader did not find.
+const LIBRARY_MISSING: i32 = 127;
+
+/// What to do about an end whose cause is known.
+fn advice(status: ExitStatus) -> &'static str {
+    if status.code() == Some(LIBRARY_MISSING) {
+        "\n  libtorch 2.11.0 is expected where it was when the worker was built: `cargo xtask setup` fetches it, \
+         `cargo xtask doctor` says what else is missing"
+    } else {
+        ""
+    }
 }
 
 /// The processes, each with a task that watches over it. Dropping it kills them.
@@ -221,6 +234,15 @@ mod tests {
         let message = workers.failed().await.to_string();
         assert!(message.contains("ended by itself (exit status: 3)"), "{message}");
         assert!(message.ends_with("\n  | cannot load libtorch"), "{message}");
+        workers.drain().await;
+    }
+
+    #[tokio::test]
+    async fn a_worker_without_its_libraries_is_told_how_to_get_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut workers = Workers::start(&plan(folder.path(), "exit 127"), "http://here").unwrap();
+        let message = workers.failed().await.to_string();
+        assert!(message.contains("`cargo xtask setup` fetches it"), "{message}");
         workers.drain().await;
     }
 

@@ -152,8 +152,8 @@ fn faults_are_told_in_the_words_of_the_file() {
             &["8: `model.image_size` is 224, expected 64 as in `corpus.image_size`"],
         ),
         (
-            &[("size = \"tiny\"", "size = \"tiny\"\nheads = [3, 6, 13]")],
-            &["10: `model.heads` has 13 heads at width 192, expected a divisor of the width"],
+            &[("size = \"tiny\"", "size = \"tiny\"\nheads = [2, 4, 7]")],
+            &["10: `model.heads` has 7 heads at width 128, expected a divisor of the width"],
         ),
         (
             &[("\"CT\", \"us\"", "\"CT\", \"CAT\"")],

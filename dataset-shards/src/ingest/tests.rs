@@ -41,13 +41,13 @@ fn texts(parquet: Bytes, column: &str) -> Vec<String> {
 async fn a_phantom_corpus_comes_out_whole() {
     let store = Store::open("memory://").unwrap();
     let summary = ingest_all(&store, &[phantom_folder()]).await.unwrap();
-    assert_eq!((summary.total_frames(), summary.labels, summary.masks), (246, 190, 246));
+    assert_eq!((summary.total_frames(), summary.labels, summary.masks), (204, 164, 204));
     assert_eq!(summary.total_quarantined() + summary.not_images + summary.duplicates + summary.nearly_empty, 0);
     assert_eq!(summary.frames.len(), Modality::ALL.len() * Split::ALL.len());
     assert!(summary.committed && summary.version == 1 && summary.quarantine.is_none());
     let manifest = Manifest::load(&store, &corpus(), None).await.unwrap();
     assert_eq!(manifest.classes, ["none", "smooth", "spiculated"]);
-    assert_eq!(manifest.counts.frames, 246);
+    assert_eq!(manifest.counts.frames, 204);
     for shard in &manifest.shards {
         let bytes = store.get(&shard.path).await.unwrap();
         assert_eq!(shard.bytes, bytes.len() as u64);
@@ -91,7 +91,7 @@ async fn a_second_run_adds_nothing_and_a_changed_one_a_version() {
     let more = ingest_all(&store, &[phantom_folder(), extra.path()]).await.unwrap();
     assert!(more.committed && more.version == 2);
     let manifest = Manifest::load(&store, &corpus(), None).await.unwrap();
-    assert_eq!((manifest.version, manifest.counts.frames), (2, 247));
+    assert_eq!((manifest.version, manifest.counts.frames), (2, 205));
     assert_eq!(manifest.classes, ["benign", "none", "smooth", "spiculated"]);
     assert_eq!(Manifest::versions(&store, &corpus()).await.unwrap(), [1, 2]);
 }
@@ -155,7 +155,7 @@ async fn broken_files_are_quarantined_by_reason_and_the_rest_goes_on() {
     let store = Store::open("memory://").unwrap();
     let summary = ingest_all(&store, &[phantom_folder(), folder.path()]).await.unwrap();
     assert_eq!(summary.quarantined, expected);
-    assert_eq!(summary.total_frames(), 248);
+    assert_eq!(summary.total_frames(), 206);
     assert_eq!((summary.duplicates, summary.not_images), (2, 1));
     let quarantine = store.get(&summary.quarantine.unwrap()).await.unwrap();
     let reasons: BTreeSet<String> = texts(quarantine.clone(), "reason").into_iter().collect();
@@ -180,7 +180,7 @@ async fn a_cancelled_ingest_leaves_nothing_visible_and_can_be_run_again() {
     assert!(matches!(error, IngestError::Cancelled), "{error}");
     assert!(Manifest::versions(&store, &corpus()).await.unwrap().is_empty());
     let summary = ingest_all(&store, &[phantom_folder()]).await.unwrap();
-    assert!(summary.committed && summary.total_frames() == 246);
+    assert!(summary.committed && summary.total_frames() == 204);
 }
 
 #[tokio::test]

@@ -23,6 +23,15 @@ pub struct StepRow {
     pub step_seconds: f64,
 }
 
+/// Mean loss over the samples of one epoch; none where it has no step.
+pub fn epoch_loss(rows: &[StepRow], epoch: u32) -> Option<f64> {
+    let rows = rows.iter().filter(|row| row.epoch == epoch);
+    let (sum, samples) = rows.fold((0.0, 0.0), |(sum, samples), row| {
+        (sum + row.loss * f64::from(row.samples), samples + f64::from(row.samples))
+    });
+    (samples > 0.0).then(|| sum / samples)
+}
+
 /// Writes rows under one header line.
 ///
 /// # Errors
@@ -69,6 +78,14 @@ mod tests {
         assert_eq!(read.len(), 2);
         assert_eq!((read[1].step, read[1].loss, read[1].learning_rate), (1, 0.1 + 0.2, 1e-9));
         assert!(read[0].gradient_norm.is_nan());
+    }
+
+    #[test]
+    fn the_loss_of_an_epoch_counts_samples_and_not_steps() {
+        let rows = [(0, 9.0, 10), (1, 1.0, 30), (1, 4.0, 10)];
+        let rows = rows.map(|(epoch, loss, samples)| StepRow { epoch, loss, samples, ..row(0) });
+        assert_eq!(epoch_loss(&rows, 1), Some(1.75));
+        assert_eq!(epoch_loss(&rows, 2), None);
     }
 
     #[test]

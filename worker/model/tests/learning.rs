@@ -161,11 +161,11 @@ fn classifier_and_segmenter_learn_to_tell_two_images_apart() {
     let learn = |store: &VarStore, loss: &dyn Fn() -> Tensor| {
         let mut optimiser = optimiser(store);
         let mut last = f64::INFINITY;
-        for _ in 0..40 {
+        for _ in 0..150 {
             zero_grad(optimiser.parameters()).unwrap();
             let loss = loss();
             loss.backward();
-            optimiser.step(3e-3).unwrap();
+            optimiser.step(1e-3).unwrap();
             last = loss.double_value(&[]);
         }
         last

@@ -11,7 +11,7 @@ use vismae_core::spec::{FinetuneSpec, Initialisation};
 use vismae_shards::loader::{Batch, Dataset, Needs};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::order::{Plan, PlanSpec};
-use vismae_shards::runs::{EpochLoss, RunPaths, StepRow};
+use vismae_shards::runs::{EpochLoss, RunPaths, StepRow, epoch_loss};
 use vismae_shards::split::Split;
 
 use super::error::TaskError;
@@ -142,11 +142,7 @@ struct Best {
 
 impl History {
     fn close_epoch(&mut self, epoch: u32, validation: &Validation, variables: &VarStore) {
-        let rows = self.rows.iter().filter(|row| row.epoch == epoch);
-        let (sum, samples) = rows.fold((0.0, 0.0), |(sum, samples), row| {
-            (sum + row.loss * f64::from(row.samples), samples + f64::from(row.samples))
-        });
-        let train = (samples > 0.0).then(|| sum / samples);
+        let train = epoch_loss(&self.rows, epoch);
         self.losses.push(EpochLoss { epoch, train, val: Some(validation.loss) });
         tracing::info!(epoch, train, val = validation.loss, merit = validation.merit, "epoch done");
         if self.best.as_ref().is_none_or(|best| validation.merit > best.merit) {
@@ -206,4 +202,52 @@ pub(super) fn initialise(
 pub(super) fn selection_words(spec: &FinetuneSpec) -> (Vec<String>, Vec<String>) {
     let modalities = spec.selection.modalities.iter().map(|modality| modality.word().to_owned()).collect();
     (spec.selection.sources.clone(), modalities)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    fn row(step: u64, epoch: u32, loss: f64, samples: u32) -> StepRow {
+        let (learning_rate, gradient_norm, data_seconds, step_seconds) = (1e-3, 1.0, 0.0, 0.5);
+        StepRow { step, epoch, loss, learning_rate, gradient_norm, samples, data_seconds, step_seconds }
+    }
+
+    /// Two epochs, of which the first is the better one, over a network of one weight.
+    fn two_epochs(variables: &VarStore, weight: &mut Tensor) -> History {
+        let mut history = History::default();
+        for (epoch, merit) in [(0, 0.9), (1, 0.4)] {
+            history.rows.push(row(u64::from(epoch) * 2, epoch, 1.0, 30));
+            history.rows.push(row(u64::from(epoch) * 2 + 1, epoch, 4.0, 10));
+            let _ = tch::no_grad(|| weight.fill_(f64::from(epoch) + 5.0));
+            history.close_epoch(epoch, &Validation { loss: 1.0 - merit, merit }, variables);
+        }
+        history
+    }
+
+    #[test]
+    fn the_weights_of_the_best_epoch_are_kept() {
+        let variables = VarStore::new(Device::Cpu);
+        let mut weight = variables.root().zeros("weight", &[1]);
+        let fitted = two_epochs(&variables, &mut weight).finish(&variables).unwrap();
+        assert_eq!(fitted.best_epoch, 0);
+        assert_eq!(variables.variables()["weight"].sum(Kind::Float).double_value(&[]), 5.0);
+    }
+
+    #[test]
+    fn losses_and_speed_are_of_the_whole_training() {
+        let variables = VarStore::new(Device::Cpu);
+        let mut weight = variables.root().zeros("weight", &[1]);
+        let fitted = two_epochs(&variables, &mut weight).finish(&variables).unwrap();
+        let train: Vec<_> = fitted.losses.iter().map(|epoch| epoch.train).collect();
+        assert_eq!(train, [Some(1.75); 2]);
+        assert_eq!(fitted.images_per_second, 40.0);
+    }
+
+    #[test]
+    fn a_training_without_an_epoch_has_nothing_to_keep() {
+        let variables = VarStore::new(Device::Cpu);
+        assert!(History::default().finish(&variables).is_err());
+    }
 }

@@ -67,3 +67,24 @@ pub(super) fn schedule(spec: &OptimiserSpec, steps_per_epoch: u64, epochs: u32) 
     let total_steps = steps_per_epoch * u64::from(epochs);
     WarmupCosine { peak: spec.learning_rate, lowest: 0.0, warmup_steps, total_steps }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_named_sizes_are_those_of_the_model() {
+        assert_eq!(config(&ModelSpec::base()), SwinConfig::base());
+        assert_eq!(config(&ModelSpec::tiny()), SwinConfig::tiny());
+    }
+
+    #[test]
+    fn the_rate_rises_over_the_warm_up_and_ends_at_zero() {
+        let spec = OptimiserSpec { learning_rate: 1e-3, weight_decay: 0.05, warmup_epochs: 0.5, clip_norm: None };
+        let schedule = schedule(&spec, 10, 4);
+        assert_eq!((schedule.warmup_steps, schedule.total_steps), (5, 40));
+        assert!(schedule.at(0) < schedule.at(5));
+        assert!((schedule.at(5) - 1e-3).abs() < 1e-6);
+        assert!(schedule.at(39) < 1e-5);
+    }
+}

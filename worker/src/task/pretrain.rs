@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use vismae_core::ids::{Epoch, Rank, WorldSize};
+use vismae_core::ids::{Rank, WorldSize};
 use vismae_core::spec::PretrainSpec;
 use vismae_shards::loader::{Dataset, Needs};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::order::{Plan, PlanSpec};
-use vismae_shards::runs::{PretrainResults, Results, StepRow};
+use vismae_shards::runs::{PretrainResults, Results, StepRow, epoch_loss};
 use vismae_shards::split::Split;
 
 use super::error::TaskError;
@@ -104,17 +104,12 @@ impl History {
         self.samples() as f64 / self.seconds.max(f64::MIN_POSITIVE)
     }
 
-    /// Mean over the samples of one epoch.
-    fn epoch_loss(&self, epoch: Epoch) -> Option<f64> {
-        let rows = self.rows.iter().filter(|row| row.epoch == epoch.0);
-        let (sum, samples) = rows.fold((0.0, 0.0), |(sum, samples), row| {
-            (sum + row.loss * f64::from(row.samples), samples + f64::from(row.samples))
-        });
-        (samples > 0.0).then(|| sum / samples)
+    fn first_epoch_loss(&self) -> Option<f64> {
+        epoch_loss(&self.rows, 0)
     }
 
-    fn last_epoch(&self) -> Epoch {
-        Epoch(self.rows.last().map_or(0, |row| row.epoch))
+    fn last_epoch_loss(&self) -> Option<f64> {
+        self.rows.last().and_then(|row| epoch_loss(&self.rows, row.epoch))
     }
 
     fn figures(&self) -> BTreeMap<String, f64> {
@@ -122,7 +117,7 @@ impl History {
         if let Some(first) = self.rows.first() {
             figures.insert("first_loss".to_owned(), first.loss);
         }
-        if let Some(loss) = self.epoch_loss(self.last_epoch()) {
+        if let Some(loss) = self.last_epoch_loss() {
             figures.insert("final_loss".to_owned(), loss);
         }
         figures
@@ -157,8 +152,8 @@ fn publish(
             samples_seen: history.samples(),
             seconds: history.seconds,
             images_per_second: history.images_per_second(),
-            first_epoch_loss: history.epoch_loss(Epoch(0)),
-            last_epoch_loss: history.epoch_loss(history.last_epoch()),
+            first_epoch_loss: history.first_epoch_loss(),
+            last_epoch_loss: history.last_epoch_loss(),
             reconstructions,
         }),
     )?;

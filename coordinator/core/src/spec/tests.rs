@@ -111,7 +111,7 @@ fn a_fine_tune_starts_from_a_model_of_its_own_shape() {
 fn a_model_whose_grid_does_not_divide_is_refused() {
     let mut spec = pipeline();
     spec.jobs[1].kind = JobKind::Pretrain(PretrainSpec {
-        model: ModelSpec { image_size: 60, heads: vec![5, 6, 12], ..ModelSpec::tiny() },
+        model: ModelSpec { image_size: 60, heads: vec![5, 4, 8], ..ModelSpec::tiny() },
         ..pretrain()
     });
     assert_eq!(
