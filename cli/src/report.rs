@@ -16,7 +16,6 @@ mod outline;
 mod page;
 mod palette;
 mod pretrain;
-mod quarantine;
 mod segment;
 mod series;
 mod table;

@@ -18,6 +18,7 @@ pub mod manifest;
 pub mod normalise;
 pub mod order;
 pub mod phantom;
+pub mod quarantine;
 pub mod runs;
 pub mod sample;
 pub mod schema;

@@ -99,6 +99,21 @@ impl Manifest {
         format!("{}/manifests/{version:06}.json", Self::folder(corpus))
     }
 
+    /// Every corpus with a version. An ingest that never committed may have left a folder too.
+    ///
+    /// # Errors
+    /// [`LoadManifestError`], when the store fails.
+    pub async fn corpora(store: &Store) -> Result<Vec<String>, LoadManifestError> {
+        let mut committed = Vec::new();
+        for name in store.folders("corpora").await? {
+            let Ok(corpus) = CorpusName::new(name.as_str()) else { continue };
+            if !Self::versions(store, &corpus).await?.is_empty() {
+                committed.push(name);
+            }
+        }
+        Ok(committed)
+    }
+
     /// Reads a version, or the latest one.
     ///
     /// # Errors
@@ -106,7 +121,7 @@ impl Manifest {
     pub async fn load(store: &Store, corpus: &CorpusName, version: Option<u64>) -> Result<Self, LoadManifestError> {
         let versions = Self::versions(store, corpus).await?;
         let Some(&latest) = versions.last() else {
-            let present = store.folders("corpora").await?;
+            let present = Self::corpora(store).await?;
             return Err(LoadManifestError::NoCorpus { corpus: corpus.clone(), store: store.url().to_owned(), present });
         };
         let version = version.unwrap_or(latest);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use serde::Serialize;
 use vismae_core::ids::CorpusName;
 use vismae_shards::manifest::Manifest;
+use vismae_shards::quarantine::{self, RefusedFile};
 use vismae_shards::store::Store;
 
 use super::StoreAddress;
@@ -50,9 +50,11 @@ struct CorpusView {
     classes: Vec<String>,
     /// Frames by modality and split.
     parts: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Refused files by the code of the reason.
-    quarantined: BTreeMap<String, u64>,
+    quarantined: Vec<RefusedFile>,
 }
+
+/// Refused files that are shown one by one; `-o json` and the list itself hold all of them.
+const SHOWN: usize = 20;
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
     let store = options.at.open()?;
@@ -60,12 +62,8 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
         What::Show { name } => format.result(&load(&store, &name).await?, show),
         What::List => {
             let mut views = Vec::new();
-            for name in store.folders("corpora").await.or_fail(Exit::WorkFailed)? {
-                let name = CorpusName::new(name).or_fail(Exit::WorkFailed)?;
-                // A corpus whose ingest has not committed yet has no version to show.
-                if !Manifest::versions(&store, &name).await.or_fail(Exit::WorkFailed)?.is_empty() {
-                    views.push(load(&store, &name).await?);
-                }
+            for name in Manifest::corpora(&store).await.or_fail(Exit::WorkFailed)? {
+                views.push(load(&store, &CorpusName::new(name).or_fail(Exit::WorkFailed)?).await?);
             }
             format.result(&views, |views| list(views, store.url()))
         }
@@ -89,27 +87,8 @@ async fn load(store: &Store, name: &CorpusName) -> Result<CorpusView, Failure> {
         bytes: manifest.shards.iter().map(|shard| shard.bytes).sum(),
         classes: manifest.classes.clone(),
         parts,
-        quarantined: quarantined(store, name, manifest.version).await?,
+        quarantined: quarantine::read(store, &manifest).await.or_fail(Exit::WorkFailed)?,
     })
-}
-
-/// Counts the refused files of a version by reason.
-async fn quarantined(store: &Store, name: &CorpusName, version: u64) -> Result<BTreeMap<String, u64>, Failure> {
-    let path = format!("{}/quarantine/{version:06}.parquet", Manifest::folder(name));
-    if !store.exists(&path).await.or_fail(Exit::WorkFailed)? {
-        return Ok(BTreeMap::new());
-    }
-    let bytes = store.get(&path).await.or_fail(Exit::WorkFailed)?;
-    let file = SerializedFileReader::new(bytes).or_fail(Exit::WorkFailed)?;
-    let mut counts = BTreeMap::new();
-    for row in file.get_row_iter(None).or_fail(Exit::WorkFailed)? {
-        let row = row.or_fail(Exit::WorkFailed)?;
-        let reason =
-            row.get_column_iter().find(|(column, _)| *column == "reason").map(|(_, reason)| reason.to_string());
-        let reason = reason.unwrap_or_default().trim_matches('"').to_owned();
-        *counts.entry(reason).or_default() += 1;
-    }
-    Ok(counts)
 }
 
 fn list(views: &[CorpusView], store: &str) -> String {
@@ -125,7 +104,7 @@ fn list(views: &[CorpusView], store: &str) -> String {
             view.labels.to_string(),
             view.masks.to_string(),
             view.parts.keys().cloned().collect::<Vec<_>>().join(" "),
-            view.quarantined.values().sum::<u64>().to_string(),
+            view.quarantined.len().to_string(),
         ]
     };
     table(
@@ -151,9 +130,23 @@ fn show(view: &CorpusView) -> String {
     });
     text.push_str(&table(["MODALITY", "SPLIT", "FRAMES"], rows));
     if !view.quarantined.is_empty() {
-        let rows = view.quarantined.iter().map(|(reason, files)| [reason.clone(), files.to_string()]);
         text.push_str("\n\n");
-        text.push_str(&table(["QUARANTINED", "FILES"], rows));
+        text.push_str(&refused(&view.quarantined));
+    }
+    text
+}
+
+/// How many files were refused for each reason, and the first of them with what was wrong.
+fn refused(files: &[RefusedFile]) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for file in files {
+        *counts.entry(&file.reason).or_default() += 1;
+    }
+    let counts = counts.into_iter().map(|(reason, files)| [reason.to_owned(), files.to_string()]);
+    let rows = files.iter().take(SHOWN).map(|file| [file.source.clone(), file.file.clone(), file.message.clone()]);
+    let mut text = table(["QUARANTINED", "FILES"], counts) + "\n\n" + &table(["SOURCE", "FILE", "WHY"], rows);
+    if files.len() > SHOWN {
+        text.push_str(&format!("\nand {} more: `-o json` lists all", files.len() - SHOWN));
     }
     text
 }

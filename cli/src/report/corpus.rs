@@ -8,8 +8,8 @@ use vismae_shards::manifest::Manifest;
 use vismae_shards::split::Split;
 
 use super::gather::Corpus;
+use super::gather::Refused;
 use super::number;
-use super::quarantine::Refused;
 use super::table::{Cell, Table, Tables};
 
 /// Shows a corpus version.

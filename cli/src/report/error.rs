@@ -1,8 +1,8 @@
 //! Why a report was not written.
 
-use parquet::errors::ParquetError;
 use vismae_shards::frame::pgm::PgmError;
 use vismae_shards::manifest::LoadManifestError;
+use vismae_shards::quarantine::QuarantineError;
 use vismae_shards::store::StoreError;
 
 /// Why a report was not written.
@@ -45,14 +45,9 @@ pub enum ReportError {
         /// What is wrong with it.
         source: PgmError,
     },
-    /// The list of refused files is not what an ingest writes.
-    #[error("quarantine list `{path}` cannot be read")]
-    Quarantine {
-        /// Path in the store.
-        path: String,
-        /// What is wrong with it.
-        source: ParquetError,
-    },
+    /// The list of refused files cannot be read.
+    #[error(transparent)]
+    Quarantine(#[from] QuarantineError),
     /// The manifest of the corpus cannot be read.
     #[error(transparent)]
     Manifest(#[from] LoadManifestError),

@@ -1,18 +1,23 @@
 //! Everything a report shows, read from the store before anything is written.
 
+use std::collections::BTreeMap;
+
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
 use vismae_core::ids::CorpusName;
 use vismae_shards::frame::{Frame, pgm};
 use vismae_shards::manifest::{LoadManifestError, Manifest};
+use vismae_shards::quarantine::{self, RefusedFile};
 use vismae_shards::runs::{
     ClassifyResults, Overlay, PretrainResults, Reconstruction, Results, RunPaths, SegmentResults, StepRow, read_steps,
 };
 use vismae_shards::store::{Store, StoreError};
 
 use super::ReportError;
-use super::quarantine::{self, Refused};
+
+/// How many files were refused, by the set they came with, the stage and the reason.
+pub(super) type Refused = BTreeMap<(String, String, String), u64>;
 
 /// Objects read at the same time: enough to hide the latency of a remote store.
 const READS_IN_FLIGHT: usize = 8;
@@ -197,7 +202,10 @@ async fn content(store: &Store, corpus: &str, version: u64) -> Result<Option<(Ma
         Err(LoadManifestError::NoCorpus { .. } | LoadManifestError::NoVersion { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let refused = quarantine::load(store, &manifest).await?;
+    let mut refused = Refused::new();
+    for RefusedFile { source, stage, reason, .. } in quarantine::read(store, &manifest).await? {
+        *refused.entry((source, stage, reason)).or_default() += 1;
+    }
     Ok(Some((manifest, refused)))
 }
 

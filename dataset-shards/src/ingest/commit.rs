@@ -4,8 +4,9 @@ use vismae_core::ids::CorpusName;
 use vismae_core::spec::IngestSpec;
 
 use super::IngestError;
-use super::quarantine::{self, Quarantined};
+use super::quarantine::Quarantined;
 use crate::manifest::{Counts, FORMAT, Manifest, Recipe, Shard};
+use crate::quarantine::{self, RefusedFile};
 use crate::store::{PutOutcome, Store};
 
 /// What a commit came to.
@@ -41,7 +42,7 @@ pub(super) async fn commit(
         if let Some(version) = latest
             && Manifest::load(store, corpus, Some(version)).await?.same_content(&manifest)
         {
-            let path = quarantine_path(corpus, &format!("{version:06}"));
+            let path = quarantine::path(corpus.as_str(), &format!("{version:06}"));
             let quarantine = store.exists(&path).await?.then_some(path);
             return Ok(Committed { version, new: false, quarantine });
         }
@@ -66,11 +67,8 @@ pub(super) async fn write_quarantine(
     if refused.is_empty() {
         return Ok(None);
     }
-    let path = quarantine_path(corpus, name);
-    store.put(&path, quarantine::encode(refused)?).await?;
+    let path = quarantine::path(corpus.as_str(), name);
+    let list: Vec<RefusedFile> = refused.iter().map(RefusedFile::from).collect();
+    store.put(&path, quarantine::encode(&list)?).await?;
     Ok(Some(path))
-}
-
-fn quarantine_path(corpus: &CorpusName, name: &str) -> String {
-    format!("{}/quarantine/{name}.parquet", Manifest::folder(corpus))
 }

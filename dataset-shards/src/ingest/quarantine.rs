@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use parquet::arrow::ArrowWriter;
-use parquet::errors::ParquetError;
-
 use crate::decode::{DecodeError, LabelError};
 use crate::normalise::NormaliseError;
+use crate::quarantine::RefusedFile;
 
 /// Why a file is not in the corpus. Codes are for programs and never change; messages are for people and never hold a value
 /// of a file that could name a patient.
@@ -56,18 +53,15 @@ pub(super) struct Quarantined {
     pub(super) refusal: Refusal,
 }
 
-/// The list as a Parquet file.
-pub(super) fn encode(refused: &[Quarantined]) -> Result<Vec<u8>, ParquetError> {
-    let column =
-        |of: fn(&Quarantined) -> &str| Arc::new(StringArray::from_iter_values(refused.iter().map(of))) as ArrayRef;
-    let batch = RecordBatch::try_from_iter([
-        ("source", column(|row| &row.source)),
-        ("file", column(|row| &row.file)),
-        ("stage", column(|row| row.refusal.stage)),
-        ("reason", column(|row| row.refusal.code)),
-        ("message", column(|row| &row.refusal.message)),
-    ])?;
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None)?;
-    writer.write(&batch)?;
-    writer.into_inner()
+impl From<&Quarantined> for RefusedFile {
+    fn from(refused: &Quarantined) -> Self {
+        let Refusal { stage, code, message } = &refused.refusal;
+        Self {
+            source: refused.source.to_string(),
+            file: refused.file.clone(),
+            stage: (*stage).to_owned(),
+            reason: (*code).to_owned(),
+            message: message.clone(),
+        }
+    }
 }
