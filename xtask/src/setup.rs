@@ -48,7 +48,9 @@ fn take_target_folder(ready: &Ready) -> Result<()> {
     }
     let folder = ready.places.target();
     std::fs::create_dir_all(&folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
-    cargo::run(cargo::command(ready, ["clean", "--workspace"]))?;
+    for profile in ["dev", "release"] {
+        cargo::run(cargo::command(ready, ["clean", "--workspace", "--profile", profile]))?;
+    }
     std::fs::write(&user, checkout.as_bytes()).with_context(|| format!("`{}` cannot be written", user.display()))
 }
 

@@ -122,7 +122,8 @@ async fn follow(
                 }
                 display.say("stopping at the next step; once more stops at once");
                 give_up = Some(Instant::now() + CANCEL_GRACE);
-                coordinator.cancel(&name).await?;
+                // Refused when the pipeline has just ended: the watch then says how.
+                let _ = coordinator.cancel(&name).await;
             }
         }
     }

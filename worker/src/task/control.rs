@@ -16,6 +16,8 @@ use super::error::TaskError;
 const MEMBERSHIPS: usize = 4;
 /// How often a wait for a membership looks whether it should go on.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long a task may take to stop at a step boundary once its agent is gone.
+const ABANDONED: Duration = Duration::from_secs(5);
 
 /// What the agent has said so far.
 pub(super) struct Control {
@@ -83,11 +85,20 @@ fn listen(mut pipe: BlockingReader<Stdin>, memberships: &SyncSender<Membership>,
                 stop.cancel();
             }
             Ok(Some(_)) => tracing::warn!("a command that a running task can't obey is ignored"),
-            Ok(None) => return stop.cancel(),
+            Ok(None) => return abandon(stop),
             Err(error) => {
                 tracing::warn!(%error, "commands can't be read any more");
-                return stop.cancel();
+                return abandon(stop);
             }
         }
     }
+}
+
+/// Ends the process soon after its agent: nobody may publish for an attempt that others believe to be over.
+#[expect(clippy::disallowed_methods, reason = "the training thread may be inside a collective that nothing else ends")]
+fn abandon(stop: &CancellationToken) {
+    stop.cancel();
+    std::thread::sleep(ABANDONED);
+    tracing::error!("the agent is gone");
+    std::process::exit(1);
 }

@@ -95,16 +95,13 @@ pub(super) fn fit(
         let loss = learner.loss(&batch)?;
         let value = loss.double_value(&[]);
         let step = history.rows.len() as u64;
-        if !value.is_finite() {
-            return Err(TaskError::input(format!(
-                "loss is `{value}` at step {step}, expected a finite number: lower `learning_rate` or set `clip_norm`"
-            )));
-        }
+        check_finite("loss", value, step)?;
         zero_grad(&parameters).map_err(TaskError::while_doing("clearing gradients"))?;
         loss.backward();
         let learning_rate = schedule.at(step);
         let gradient_norm =
             clip_grad_norm(&parameters, clip_norm).map_err(TaskError::while_doing("clipping gradients"))?;
+        check_finite("gradient norm", gradient_norm, step)?;
         optimiser.step(learning_rate).map_err(TaskError::while_doing("updating weights"))?;
         history.rows.push(StepRow {
             step,
@@ -120,10 +117,20 @@ pub(super) fn fit(
         meter.tick(&Tick { done: step + 1, total, epoch: batch.epoch.0, loss: Some(value), images });
         if (step + 1).is_multiple_of(plan.steps_per_epoch()) {
             let validation = learner.validate(context, &splits.val)?;
+            check_finite("validation loss", validation.loss, step)?;
             history.close_epoch(batch.epoch.0, &validation, variables);
         }
     }
     history.finish(variables).map(Some)
+}
+
+fn check_finite(what: &str, value: f64, step: u64) -> Result<(), TaskError> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(TaskError::input(format!(
+        "{what} is `{value}` at step {step}, expected a finite number: lower `learning_rate` or set `clip_norm`"
+    )))
 }
 
 /// Steps and epochs so far, and the weights of the best of them.

@@ -122,23 +122,24 @@ impl<'a> RankTrainer<'a> {
         self.gang.group.all_reduce_sum(&totals).map_err(|error| TaskError::environment_from(&error))?;
         let loss = totals.double_value(&[0]) / f64::from(batch.global_samples.max(1));
         let stop = totals.double_value(&[1]) > 0.0;
-        self.check_finite(loss)?;
+        self.check_finite("loss", loss)?;
 
         let learning_rate = self.schedule.at(self.step);
         let gradient_norm =
             clip_grad_norm(&self.parameters, self.clip_norm).map_err(TaskError::while_doing("clipping gradients"))?;
+        self.check_finite("gradient norm", gradient_norm)?;
         self.optimiser.step(learning_rate).map_err(TaskError::while_doing("updating weights"))?;
         self.step += 1;
         Ok(StepTotals { loss, gradient_norm, learning_rate, stop })
     }
 
     /// Every rank sees the same sum, so every rank stops here together.
-    fn check_finite(&self, loss: f64) -> Result<(), TaskError> {
-        if loss.is_finite() {
+    fn check_finite(&self, what: &str, value: f64) -> Result<(), TaskError> {
+        if value.is_finite() {
             return Ok(());
         }
         Err(TaskError::input(format!(
-            "loss is `{loss}` at step {}, expected a finite number: lower `learning_rate` or set `clip_norm`",
+            "{what} is `{value}` at step {}, expected a finite number: lower `learning_rate` or set `clip_norm`",
             self.step
         )))
     }
