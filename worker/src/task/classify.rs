@@ -33,6 +33,13 @@ pub(super) fn run(context: &TaskContext, spec: &FinetuneSpec) -> Result<Outcome,
             Vec::from_iter(classes.iter().map(|(_, name)| name.as_str())).join(", ")
         )));
     }
+    for (split, frames) in [("val", &splits.val), ("test", &splits.test)] {
+        if let Some((_, name)) = frames.classes_present().into_iter().find(|class| !classes.contains(class)) {
+            return Err(TaskError::input(format!(
+                "class `{name}` occurs in `{split}` and not among the training frames, expected every class there"
+            )));
+        }
+    }
     network::seed(spec.seed);
     let device = context.device.to_tch();
     let mut variables = VarStore::new(device);

@@ -31,7 +31,7 @@ pub(super) fn run(context: &TaskContext, spec: &FinetuneSpec) -> Result<Outcome,
     let began = Instant::now();
     let manifest = data::manifest(context, &spec.corpus)?;
     let splits = Splits::open(context, spec, &manifest, Needs::Mask)?;
-    let classes = count_classes(context, &splits.train)?;
+    let classes = count_classes(context, &splits)?;
     network::seed(spec.seed);
     let device = context.device.to_tch();
     let mut variables = VarStore::new(device);
@@ -76,17 +76,31 @@ pub(super) fn run(context: &TaskContext, spec: &FinetuneSpec) -> Result<Outcome,
 }
 
 /// Classes of a pixel: one more than the highest in the training masks, the background being 0.
-fn count_classes(context: &TaskContext, frames: &Arc<Dataset>) -> Result<u8, TaskError> {
+fn count_classes(context: &TaskContext, splits: &Splits) -> Result<u8, TaskError> {
+    let highest = highest_class(context, &splits.train)?;
+    if highest == 0 {
+        return Err(TaskError::input("no training mask has a foreground pixel, expected at least one"));
+    }
+    for (split, frames) in [("val", &splits.val), ("test", &splits.test)] {
+        let found = highest_class(context, frames)?;
+        if found > highest {
+            return Err(TaskError::input(format!(
+                "a mask of `{split}` has class {found}, expected at most {highest}, the highest among the training masks"
+            )));
+        }
+    }
+    highest
+        .checked_add(1)
+        .ok_or_else(|| TaskError::input("a training mask has class 255, expected classes from 0 to 254"))
+}
+
+fn highest_class(context: &TaskContext, frames: &Arc<Dataset>) -> Result<u8, TaskError> {
     let mut loader = data::sequential(context, frames, EVALUATION_BATCH)?;
     let mut highest = 0;
     while let Some(batch) = loader.next().map_err(|error| TaskError::environment_from(&error))? {
         highest = batch.masks.iter().flatten().copied().fold(highest, u8::max);
     }
-    match highest {
-        0 => Err(TaskError::input("no training mask has a foreground pixel, expected at least one")),
-        u8::MAX => Err(TaskError::input("a training mask has class 255, expected classes from 0 to 254")),
-        highest => Ok(highest + 1),
-    }
+    Ok(highest)
 }
 
 /// A segmenter in training.
