@@ -13,8 +13,14 @@ use vismae_tests::deploy::shown;
 
 /// A pipeline that trains until it is told to stop.
 fn endless(folder: &Path) -> String {
-    let text = r#"
-name = "endless"
+    pretraining(folder, "endless", 5000)
+}
+
+/// A pipeline that pre-trains on two slots.
+fn pretraining(folder: &Path, name: &str, epochs: u32) -> String {
+    let text = format!(
+        r#"
+name = "{name}"
 store = "store"
 
 [corpus]
@@ -30,13 +36,14 @@ depths = [1, 2]
 heads = [2, 4]
 
 [pretrain]
-epochs = 5000
+epochs = {epochs}
 global_batch = 24
 lanes = 4
 slots = 2
 learning_rate = 1e-3
-"#;
-    let path = folder.join("endless.toml");
+"#
+    );
+    let path = folder.join(format!("{name}.toml"));
     std::fs::write(&path, text).unwrap();
     path.to_string_lossy().into_owned()
 }
@@ -99,14 +106,58 @@ fn an_interrupted_run_leaves_no_process_behind() {
     let folder = TempDir::new().unwrap();
     phantom(folder.path());
     let store = folder.path().join("store");
+    let old_results = store.join("runs/endless.pretrain/results.json");
+    std::fs::create_dir_all(old_results.parent().unwrap()).unwrap();
+    std::fs::write(&old_results, "{}").unwrap();
     let mut run = Process::start(command(&["run", &endless(folder.path()), "--workers", "2", "--threads", "1"]));
     let id = run.id();
     // Two agents, and a task in each.
     wait_for("four processes", || descendants(id).len() == 4 && store.join("corpora/phantom/manifests").exists());
+    wait_for("the end of an earlier run's results", || !old_results.exists());
     let children = descendants(id);
     interrupt(id);
     assert_ne!(run.wait(), Some(0), "an interrupted run is not a success");
     wait_for("the end of all of them", || children.iter().all(|child| !Path::new(&format!("/proc/{child}")).exists()));
+}
+
+fn agent(name: &str, url: &str) -> Process {
+    let mut agent = std::process::Command::new(binary("vismae-worker"));
+    agent.args(["agent", "--name", name, "--threads", "1", "--device", "cpu", "--coordinator", url]);
+    Process::start(agent)
+}
+
+#[test]
+fn a_killed_worker_costs_an_attempt_and_not_the_job() {
+    let folder = TempDir::new().unwrap();
+    phantom(folder.path());
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let at = ["--coordinator", url.as_str()];
+    let pretrain = || json(&[&["jobs", "-o", "json"][..], &at].concat())[0]["jobs"][1].clone();
+
+    let listen = url.trim_start_matches("http://");
+    let _up = Process::start(command(&["up", "--listen", listen]));
+    wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());
+    let (mut first, _second) = (agent("first", &url), agent("second", &url));
+    let file = pretraining(folder.path(), "short", 60);
+    succeed(&[&["submit", file.as_str()][..], &at].concat());
+    wait_for("the pre-training", || pretrain()["progress"]["loss"].is_number());
+
+    let orphans = descendants(first.id());
+    assert_eq!(orphans.len(), 1, "the agent holds one task");
+    first.kill();
+    wait_for("the end of the dead agent's task", || !Path::new(&format!("/proc/{}", orphans[0])).exists());
+    let waits = || pretrain()["state"] != "running" || pretrain()["slots"].as_array().is_some_and(Vec::is_empty);
+    wait_for("the end of the attempt", waits);
+    let _third = agent("third", &url);
+
+    let watched = vismae(&[&["watch", "short"][..], &at].concat());
+    assert_eq!(watched.status.code(), Some(0), "{}", String::from_utf8_lossy(&watched.stderr));
+    assert_eq!(pretrain()["attempt"], 1, "{}", pretrain());
+    let steps = std::fs::read_to_string(folder.path().join("store/runs/short.pretrain/metrics/steps.csv")).unwrap();
+    let results = std::fs::read_to_string(folder.path().join("store/runs/short.pretrain/results.json")).unwrap();
+    let results: Value = serde_json::from_str(&results).unwrap();
+    assert_eq!(results["world_size"], 2);
+    assert_eq!(results["steps"], steps.lines().count() - 1);
 }
 
 #[test]
@@ -119,4 +170,15 @@ fn an_agent_without_a_coordinator_says_so_and_fails() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert!(!output.status.success(), "{said}");
     assert!(said.contains(&format!("no coordinator answers at `{url}`")), "{said}");
+}
+
+#[test]
+fn what_accepts_connections_and_is_no_coordinator_is_not_waited_for() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    // Accepts, and hangs up.
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let mut agent = std::process::Command::new(binary("vismae-worker"));
+    agent.args(["agent", "--name", "misled", "--coordinator", &url, "--patience", "1", "--device", "cpu"]);
+    assert_eq!(Process::start(agent).wait(), Some(1));
 }

@@ -20,7 +20,7 @@ fn job_row(job: &JobView) -> [String; 8] {
     [
         job.name.clone(),
         job.kind.clone(),
-        job.state.to_owned(),
+        state(job),
         progress.map(|progress| format!("{}/{} {}", progress.done, progress.total, progress.phase)).unwrap_or_default(),
         progress.and_then(|progress| progress.loss).map(figure).unwrap_or_default(),
         progress
@@ -32,6 +32,14 @@ fn job_row(job: &JobView) -> [String; 8] {
     ]
 }
 
+/// The state, and which retry it is the state of.
+fn state(job: &JobView) -> String {
+    match job.attempt {
+        0 => job.state.to_owned(),
+        retry => format!("{} (retry {retry})", job.state),
+    }
+}
+
 /// What came of each job of a pipeline that is over.
 pub(crate) fn results(pipeline: &PipelineView) -> String {
     let row = |job: &JobView| {
@@ -41,7 +49,7 @@ pub(crate) fn results(pipeline: &PipelineView) -> String {
         [
             job.name.clone(),
             job.kind.clone(),
-            job.state.to_owned(),
+            state(job),
             took.map(span).unwrap_or_default(),
             if figures.is_empty() { job.reason.clone() } else { figures.join("  ") },
         ]

@@ -26,7 +26,7 @@ pub enum StoreError {
     /// The store refused, or could not be reached.
     #[error("could not {operation} `{path}` in `{store}`")]
     Failed {
-        /// What was tried: `read`, `write` or `list`.
+        /// What was tried: `read`, `write`, `list` or `delete`.
         operation: &'static str,
         /// The object or prefix.
         path: String,
@@ -149,6 +149,17 @@ impl Store {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.failed("read", path, error)),
+        }
+    }
+
+    /// Removes an object; one that does not exist is removed already.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
+        match self.inner.delete(&Path::from(path)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(self.failed("delete", path, error)),
         }
     }
 

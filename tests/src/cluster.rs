@@ -112,6 +112,15 @@ impl Process {
         status.and_then(|status| status.code())
     }
 
+    /// Ends it as a power cut does.
+    ///
+    /// # Panics
+    /// As [`Process::wait`].
+    pub fn kill(&mut self) {
+        signal("KILL", self.id());
+        self.wait();
+    }
+
     /// Asks it to end as Kubernetes does, and gives the exit code.
     ///
     /// # Panics

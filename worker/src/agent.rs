@@ -23,7 +23,7 @@ use vismae_proto::v1::Hello;
 pub(crate) use devices::SlotDevice;
 pub(crate) use options::AgentOptions;
 
-use link::LinkEnd;
+use link::{Link, LinkEnd};
 use slots::Slots;
 
 /// Pause before the coordinator is tried again.
@@ -69,32 +69,28 @@ async fn keep_linked(
 ) -> anyhow::Result<()> {
     let mut reachable = Instant::now();
     loop {
-        let failure = match vismae_proto::client::connect(&options.coordinator, RETRY_PAUSE * 5).await {
-            Err(error) => error.to_string(),
-            Ok(channel) => {
-                tracing::info!(
-                    coordinator = options.coordinator,
-                    worker = hello.worker,
-                    slots = hello.devices.len(),
-                    "linking"
-                );
+        let attached = tokio::select! {
+            attached = attach(options, hello) => attached,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let end = match attached {
+            Err(end) => end,
+            Ok(link) => {
                 connected.store(true, Ordering::Relaxed);
-                let end = link::serve(channel, hello.clone(), slots, shutdown).await;
+                let end = link.serve(slots, shutdown).await;
                 connected.store(false, Ordering::Relaxed);
+                // Only a welcome counts: what merely accepts connections is not a coordinator, and is not waited for.
                 reachable = Instant::now();
-                match end {
-                    LinkEnd::Drained => return Ok(()),
-                    LinkEnd::Refused(reason) => {
-                        anyhow::bail!("the coordinator refuses worker `{}`: {reason}", hello.worker)
-                    }
-                    LinkEnd::Lost(reason) => {
-                        // The coordinator has given these tasks up and will start them elsewhere.
-                        slots.kill_all().await;
-                        reason
-                    }
-                }
+                end
             }
         };
+        let failure = match end {
+            LinkEnd::Drained => return Ok(()),
+            LinkEnd::Refused(reason) => anyhow::bail!("the coordinator refuses worker `{}`: {reason}", hello.worker),
+            LinkEnd::Lost(reason) => reason,
+        };
+        // The coordinator has given these tasks up and will start them elsewhere.
+        slots.kill_all().await;
         if shutdown.is_cancelled() {
             return Ok(());
         }
@@ -107,6 +103,17 @@ async fn keep_linked(
             () = shutdown.cancelled() => return Ok(()),
         }
     }
+}
+
+/// Connects to the coordinator and is welcomed by it.
+async fn attach(options: &AgentOptions, hello: &Hello) -> Result<Link, LinkEnd> {
+    let (coordinator, worker) = (&options.coordinator, &hello.worker);
+    let channel = vismae_proto::client::connect(coordinator, RETRY_PAUSE * 5)
+        .await
+        .map_err(|error| LinkEnd::Lost(error.to_string()))?;
+    let link = Link::attach(channel, hello.clone()).await?;
+    tracing::info!(coordinator, worker, slots = hello.devices.len(), "linked");
+    Ok(link)
 }
 
 async fn serve_admin(

@@ -115,6 +115,9 @@ fn prepare(options: &TaskOptions, reporter: &Reporter) -> Result<(TaskContext, J
 
 fn execute(context: &TaskContext, kind: &JobKind) -> Result<Outcome, TaskError> {
     tracing::info!(task = %context.id, device = %context.device, threads = context.threads, "task begins");
+    if !matches!(kind, JobKind::Ingest(_)) {
+        artefacts::retract_results(context)?;
+    }
     match kind {
         JobKind::Ingest(spec) => ingest::run(context, spec),
         JobKind::Pretrain(spec) => pretrain::run(context, spec),

@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: from nothing to a report.
 
+mod own_images;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,9 +17,6 @@ pub(crate) struct Options {
     /// Folder or CSV manifest of your own images, in place of phantoms
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// How many workers train
-    #[arg(long, default_value_t = 2)]
-    workers: u32,
     /// Where phantoms, shards, models and the report go [default: vismae-data in the checkout]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -34,38 +33,38 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         ["build", "--release", "--locked", "--package", "vismae-cli", "--package", "vismae-worker"],
     ))?;
 
-    let vismae = cargo::target_folder(&ready)?.join("release").join(format!("vismae{}", std::env::consts::EXE_SUFFIX));
+    let programs = cargo::target_folder(&ready)?.join("release");
+    let vismae = programs.join(format!("vismae{}", std::env::consts::EXE_SUFFIX));
     let out = options.out.clone().unwrap_or_else(|| ready.places.checkout.join("vismae-data"));
     let out = std::path::absolute(&out).with_context(|| format!("`{}` is no usable path", out.display()))?;
-    let input = match &options.data {
-        Some(data) => std::path::absolute(data)?,
-        None => phantoms(&vismae, &out)?,
-    };
+    let demo = ready.places.checkout.join("examples/demo.toml");
     let mut pipeline = Command::new(&vismae);
-    pipeline
-        .arg("run")
-        .arg(ready.places.checkout.join("examples/demo.toml"))
-        .arg("--workers")
-        .arg(options.workers.to_string())
-        .arg("--store")
-        .arg(&out)
-        .arg("--input")
-        .arg(input);
+    pipeline.arg("run");
+    match &options.data {
+        Some(data) => pipeline.arg(own_images::job_file(&vismae, &demo, data, &out)?),
+        None => pipeline.arg(&demo).arg("--input").arg(phantoms(&vismae, &out)?),
+    };
+    pipeline.arg("--store").arg(&out);
+    println!("the programs are in {}", programs.display());
     cargo::run(pipeline)
 }
 
-/// The phantom images below `out`: those that are there, or new ones that get their name when they are whole.
+/// Draws the phantom images below `out`. They get their name when they are whole, and take the place of those that an older
+/// version of this program may have drawn.
 fn phantoms(vismae: &Path, out: &Path) -> Result<PathBuf> {
     let (whole, partial) = (out.join("phantom"), out.join("phantom.partial"));
-    if whole.is_dir() {
-        return Ok(whole);
-    }
-    if partial.exists() {
-        fs::remove_dir_all(&partial).with_context(|| format!("leftover `{}` cannot be removed", partial.display()))?;
-    }
+    clear(&partial)?;
     let mut make = Command::new(vismae);
     make.arg("phantom").arg(&partial);
     cargo::run(make)?;
+    clear(&whole)?;
     fs::rename(&partial, &whole).with_context(|| format!("`{}` cannot be put in place", whole.display()))?;
     Ok(whole)
+}
+
+fn clear(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("`{}` cannot be removed", folder.display()))?;
+    }
+    Ok(())
 }

@@ -33,14 +33,11 @@ impl Places {
         self.cache.join(format!("libtorch-{LIBTORCH_VERSION}"))
     }
 
-    /// Where compiled code goes, outside every checkout.
+    /// Where the compiled code of this checkout goes, outside of it. No two checkouts share one: cargo tells fresh from stale
+    /// by the times of files alone, and would take the code of the one that compiled later for that of the other.
     pub(crate) fn target(&self) -> PathBuf {
-        self.cache.join("target")
-    }
-
-    /// Names the checkout that last compiled into [`Places::target`].
-    pub(crate) fn target_user(&self) -> PathBuf {
-        self.target().join("checkout.txt")
+        let path = self.checkout.to_string_lossy();
+        self.cache.join("target").join(path.trim_matches('/').replace('/', "-"))
     }
 
     /// The cargo settings of this machine, which no commit holds.
@@ -59,6 +56,13 @@ fn cache(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_checkout_has_its_own_target_folder() {
+        let of = |checkout: &str| Places { checkout: checkout.into(), cache: "/c".into() }.target();
+        assert_eq!(of("/src/vismae"), Path::new("/c/target/src-vismae"));
+        assert_ne!(of("/src/vismae"), of("/other/vismae"));
+    }
 
     #[test]
     fn the_most_specific_variable_names_the_cache() {

@@ -4,7 +4,6 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::cargo;
 use crate::libtorch::{self, Libtorch};
 use crate::places::Places;
 use crate::settings;
@@ -34,24 +33,7 @@ pub(crate) fn run() -> Result<Ready> {
         println!("wrote {}", places.settings().display());
     }
     println!("libtorch {} at {}", libtorch.version, libtorch.folder.display());
-    let ready = Ready { places, libtorch };
-    take_target_folder(&ready)?;
-    Ok(ready)
-}
-
-/// Discards what another checkout compiled of this workspace, and keeps the dependencies. Cargo tells fresh from stale by
-/// the time of the files alone, so it would take the other checkout's code for ours wherever that was compiled later.
-fn take_target_folder(ready: &Ready) -> Result<()> {
-    let (user, checkout) = (ready.places.target_user(), ready.places.checkout.to_string_lossy());
-    if std::fs::read_to_string(&user).is_ok_and(|known| known == checkout) {
-        return Ok(());
-    }
-    let folder = ready.places.target();
-    std::fs::create_dir_all(&folder).with_context(|| format!("`{}` cannot be made", folder.display()))?;
-    for profile in ["dev", "release"] {
-        cargo::run(cargo::command(ready, ["clean", "--workspace", "--profile", profile]))?;
-    }
-    std::fs::write(&user, checkout.as_bytes()).with_context(|| format!("`{}` cannot be written", user.display()))
+    Ok(Ready { places, libtorch })
 }
 
 /// The one that the settings name already, or the one in the cache.

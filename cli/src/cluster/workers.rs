@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 const SHORTEST_LIFE: Duration = Duration::from_secs(5);
 /// How often a worker that dies is replaced.
 const RESTARTS: u32 = 3;
-/// How long a worker may take to end once it is told to.
-const GRACE: Duration = Duration::from_secs(20);
+/// How long a worker may take to end once it is told to: longer than it gives its own tasks.
+const GRACE: Duration = Duration::from_secs(45);
 /// Lines of a log that are shown when its worker fails.
 const TAIL: usize = 5;
 

@@ -1,62 +1,102 @@
 //! Which split a patient belongs to: the manifest's word, or a keyed hash; and never two.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use super::PseudonymKey;
-use super::input::{GroupHint, Item};
+use super::input::Item;
 use super::quarantine::Refusal;
 use crate::split::Split;
 
-/// The split of every group seen.
+/// Who belongs together, and the split they are in.
 pub(super) struct Groups {
     key: PseudonymKey,
-    splits: BTreeMap<String, Split>,
+    /// From each name to one that means the same people and sorts before it; what sorts first of them is not in here.
+    same: HashMap<Name, Name>,
+    /// By the first name of a group.
+    splits: HashMap<Name, Split>,
+}
+
+/// A name that files go by. Patients sort before groups: a group that is stated later does not rename a patient.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Name {
+    Patient(String),
+    Group(String),
+    File(String),
 }
 
 impl Groups {
-    /// Takes note of the splits that manifests state: a group belongs to the split that most of its rows name, and of equal
-    /// numbers to the first in the order train, val, test.
-    pub(super) fn new<'a>(key: PseudonymKey, items: impl Iterator<Item = &'a Item>) -> Self {
-        let mut votes: BTreeMap<String, [u32; 3]> = BTreeMap::new();
-        let mut groups = Self { key, splits: BTreeMap::new() };
-        for item in items.filter(|item| item.fault.is_none()) {
-            if let (Some(group), Some(split)) = (groups.stated(item), item.split) {
-                votes.entry(group).or_default()[split as usize] += 1;
+    /// Takes note of what manifests state: whoever shares a patient or a group belongs together, over every row and set, and
+    /// to the split that most of their rows name; of equal numbers, to the first in the order train, val, test.
+    pub(super) fn new<'a>(key: PseudonymKey, items: impl Iterator<Item = &'a Item> + Clone) -> Self {
+        let mut groups = Self { key, same: HashMap::new(), splits: HashMap::new() };
+        let items = items.filter(|item| item.fault.is_none());
+        for item in items.clone() {
+            if let [Some(patient), Some(group)] = groups.stated(item) {
+                groups.join(patient, group);
             }
         }
-        for (group, votes) in votes {
+        let mut votes: HashMap<Name, [u32; 3]> = HashMap::new();
+        for item in items {
+            if let (Some(name), Some(split)) = (groups.stated(item).into_iter().flatten().next(), item.split) {
+                votes.entry(groups.first(name)).or_default()[split as usize] += 1;
+            }
+        }
+        for (name, votes) in votes {
             let most = votes.iter().copied().max().unwrap_or_default();
             if let Some(split) = Split::ALL.into_iter().find(|&split| votes[split as usize] == most) {
-                groups.splits.insert(group, split);
+                groups.splits.insert(name, split);
             }
         }
         groups
     }
 
-    /// The pseudonym and the split of a file whose header names this patient, if any.
+    /// The pseudonym and the split of a file whose header names this patient, if any. What the listing states counts more
+    /// than the header, where stand-ins such as `ANONYMOUS` would make one group of everybody.
     pub(super) fn assign(&mut self, item: &Item, patient: Option<&str>) -> Result<(String, Split), Refusal> {
-        let group = self.stated(item).unwrap_or_else(|| match patient {
-            Some(patient) => self.key.pseudonym(&["patient", patient]),
-            None => self.key.pseudonym(&["file", &item.source, &item.file]),
-        });
-        let split = self.splits.get(&group).copied().or(item.split).unwrap_or_else(|| hashed_split(&group));
+        let stated = self.stated(item).into_iter().flatten().next();
+        let name = self.first(stated.unwrap_or_else(|| match patient {
+            Some(patient) => Name::Patient(self.key.pseudonym(&["patient", patient])),
+            None => Name::File(self.key.pseudonym(&["file", &item.source, &item.file])),
+        }));
+        let (Name::Patient(group) | Name::Group(group) | Name::File(group)) = &name;
+        let group = group.clone();
+        let split = self.splits.get(&name).copied().or(item.split).unwrap_or_else(|| hashed_split(&group));
         if let Some(stated) = item.split.filter(|&stated| stated != split) {
             let message = format!(
                 "group `{group}` is in split `{split}`, found `{stated}`: expected one split for all its files"
             );
             return Err(Refusal::new("split", "group_straddles_splits", message));
         }
-        self.splits.insert(group.clone(), split);
+        self.splits.insert(name, split);
         Ok((group, split))
     }
 
-    /// The pseudonym of the group that the listing states.
-    fn stated(&self, item: &Item) -> Option<String> {
-        match &item.group {
-            GroupHint::Patient(patient) => Some(self.key.pseudonym(&["patient", patient])),
-            GroupHint::Group(group) => Some(self.key.pseudonym(&["group", &item.source, group])),
-            GroupHint::Unknown => None,
+    /// The patient and the group that the listing states.
+    fn stated(&self, item: &Item) -> [Option<Name>; 2] {
+        let patient = item.patient.as_ref().map(|patient| Name::Patient(self.key.pseudonym(&["patient", patient])));
+        let group = item.group.as_ref().map(|group| Name::Group(self.key.pseudonym(&["group", &item.source, group])));
+        [patient, group]
+    }
+
+    fn join(&mut self, one: Name, other: Name) {
+        let (one, other) = (self.first(one), self.first(other));
+        if one != other {
+            let (first, second) = if one < other { (one, other) } else { (other, one) };
+            self.same.insert(second, first);
         }
+    }
+
+    /// The name that sorts first of all that mean the same people. Shortens the way there for the next who asks.
+    fn first(&mut self, name: Name) -> Name {
+        let mut first = &name;
+        while let Some(before) = self.same.get(first) {
+            first = before;
+        }
+        let first = first.clone();
+        if first != name {
+            self.same.insert(name, first.clone());
+        }
+        first
     }
 }
 
@@ -78,23 +118,20 @@ mod tests {
 
     use super::*;
 
-    fn item(source: &str, group: GroupHint, split: Option<Split>) -> Item {
+    fn item(source: &str, patient: Option<&str>, group: Option<&str>, split: Option<Split>) -> Item {
         Item {
             source: source.into(),
             root: Arc::from(Path::new(".")),
             file: "a.png".to_owned(),
             modality: None,
             unknown_modality: None,
-            group,
+            patient: patient.map(str::to_owned),
+            group: group.map(str::to_owned),
             label: None,
             mask: None,
             split,
             fault: None,
         }
-    }
-
-    fn patient(id: &str) -> GroupHint {
-        GroupHint::Patient(id.to_owned())
     }
 
     fn key() -> PseudonymKey {
@@ -103,12 +140,8 @@ mod tests {
 
     #[test]
     fn the_minority_of_a_straddling_group_is_refused() {
-        let items = [
-            item("s", patient("p"), Some(Split::Test)),
-            item("s", patient("p"), Some(Split::Test)),
-            item("s", patient("p"), Some(Split::Train)),
-            item("s", patient("p"), None),
-        ];
+        let of = |split| item("s", Some("p"), None, split);
+        let items = [of(Some(Split::Test)), of(Some(Split::Test)), of(Some(Split::Train)), of(None)];
         let mut groups = Groups::new(key(), items.iter());
         let splits: Vec<_> = items.iter().map(|item| groups.assign(item, None).map(|(_, split)| split)).collect();
         assert_eq!(splits[0], Ok(Split::Test));
@@ -121,17 +154,32 @@ mod tests {
     #[test]
     fn a_patient_is_the_same_in_every_set_and_a_group_only_in_its_own() {
         let mut groups = Groups::new(key(), [].iter());
-        let mut of = |source: &str, group| groups.assign(&item(source, group, None), None).unwrap().0;
-        assert_eq!(of("a", patient("1")), of("b", patient("1")));
-        assert_ne!(of("a", GroupHint::Group("1".to_owned())), of("b", GroupHint::Group("1".to_owned())));
+        let mut of = |source, patient, group| groups.assign(&item(source, patient, group, None), None).unwrap().0;
+        assert_eq!(of("a", Some("1"), None), of("b", Some("1"), None));
+        assert_ne!(of("a", None, Some("1")), of("b", None, Some("1")));
+    }
+
+    #[test]
+    fn whoever_is_linked_by_a_patient_or_a_group_stays_together() {
+        let items = [
+            item("a", Some("1"), Some("scan-1"), None),
+            item("a", Some("1"), Some("scan-2"), None),
+            item("a", Some("2"), Some("scan-2"), None),
+            item("a", None, Some("scan-1"), None),
+            item("b", Some("2"), None, Some(Split::Test)),
+        ];
+        let mut groups = Groups::new(key(), items.iter());
+        let of: Vec<_> = items.iter().map(|item| groups.assign(item, None).unwrap()).collect();
+        assert!(of.iter().all(|assigned| *assigned == of[0]), "{of:?}");
+        assert_eq!(of[0].1, Split::Test);
     }
 
     #[test]
     fn the_patient_in_a_header_counts_where_the_listing_is_silent() {
         let mut groups = Groups::new(key(), [].iter());
-        let listed = groups.assign(&item("a", patient("1"), None), None).unwrap();
-        assert_eq!(groups.assign(&item("a", GroupHint::Unknown, None), Some("1")).unwrap(), listed);
-        assert_ne!(groups.assign(&item("a", GroupHint::Unknown, None), None).unwrap().0, listed.0);
+        let listed = groups.assign(&item("a", Some("1"), None, None), None).unwrap();
+        assert_eq!(groups.assign(&item("a", None, None, None), Some("1")).unwrap(), listed);
+        assert_ne!(groups.assign(&item("a", None, None, None), None).unwrap().0, listed.0);
     }
 
     #[test]

@@ -55,17 +55,6 @@ pub enum ListError {
     },
 }
 
-/// What must never be split, as far as the listing knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum GroupHint {
-    /// The patient of this id, wherever else the id occurs.
-    Patient(String),
-    /// A group that means something in its own set only.
-    Group(String),
-    /// The patient that the file names, or the file itself.
-    Unknown,
-}
-
 /// One file to be read.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
@@ -79,7 +68,10 @@ pub(super) struct Item {
     pub(super) modality: Option<Modality>,
     /// Stated by the manifest, and none of ours. A fault only if the file turns out to hold an image.
     pub(super) unknown_modality: Option<String>,
-    pub(super) group: GroupHint,
+    /// The patient of this id, wherever else the id occurs.
+    pub(super) patient: Option<String>,
+    /// Look-alikes and relatives that belong together; the name means something in its own set only.
+    pub(super) group: Option<String>,
     pub(super) label: Option<String>,
     /// Path of the mask in its set.
     pub(super) mask: Option<String>,

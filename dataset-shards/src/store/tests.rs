@@ -24,6 +24,9 @@ async fn the_first_writer_of_a_name_wins() {
         assert_eq!(store.get("a/1").await.unwrap().as_ref(), b"first");
         assert!(store.exists("a/1").await.unwrap());
         assert!(!store.exists("a/2").await.unwrap());
+        store.delete("a/1").await.unwrap();
+        assert!(!store.exists("a/1").await.unwrap());
+        store.delete("a/1").await.unwrap();
     }
 }
 

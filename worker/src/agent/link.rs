@@ -11,124 +11,149 @@ use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::agent_service_client::AgentServiceClient;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{
-    AgentMessage, CoordinatorMessage, Heartbeat, Hello, Leaving, Refused, Welcome, coordinator_message,
+    AgentMessage, CoordinatorMessage, Heartbeat, Hello, Leaving, Refused, TaskCommand, coordinator_message,
+    task_command,
 };
 
 use super::metrics;
+use super::process::STOP_GRACE;
 use super::slots::Slots;
 
 /// Messages waiting for the coordinator: a burst of log lines from every slot, bounded in memory.
 const OUTBOUND: usize = 1024;
 /// How long the coordinator may take to answer `hello`.
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long tasks may take to stop before the agent leaves without them.
-const DRAIN_GRACE: Duration = Duration::from_secs(25);
+/// How long tasks may take to stop before the agent leaves without them: longer than it waits before it kills one.
+const DRAIN_GRACE: Duration = STOP_GRACE.saturating_add(Duration::from_secs(5));
+/// How long the coordinator may take to read the stream to its end.
+const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
-/// Why a stream ended.
+/// Why there is no stream, or no more.
 #[derive(Debug)]
 pub(super) enum LinkEnd {
     /// The agent was told to end, and every task has.
     Drained,
     /// The coordinator wants nothing to do with this agent.
     Refused(String),
-    /// The coordinator went away.
+    /// The coordinator went away, or never answered as one.
     Lost(String),
 }
 
-/// Attaches to the coordinator and serves it until one side ends the stream.
-pub(super) async fn serve(channel: Channel, hello: Hello, slots: &mut Slots, shutdown: &CancellationToken) -> LinkEnd {
-    let (outbound, queue) = mpsc::channel(OUTBOUND);
-    let (relay, relayed) = mpsc::channel(OUTBOUND);
-    if outbound.try_send(AgentMessage { message: Some(Message::Hello(hello)) }).is_err() {
-        return LinkEnd::Lost("the first message could not be queued".to_owned());
-    }
-    let attached = AgentServiceClient::new(channel).attach(ReceiverStream::new(queue)).await;
-    let mut inbound = match attached {
-        Ok(response) => response.into_inner(),
-        Err(status) => return LinkEnd::Lost(status.message().to_owned()),
-    };
-    let welcome = match tokio::time::timeout(WELCOME_TIMEOUT, inbound.message()).await {
-        Err(_) => return LinkEnd::Lost(format!("no answer to hello within {WELCOME_TIMEOUT:?}")),
-        Ok(first) => match read(first) {
-            Ok(coordinator_message::Message::Welcome(welcome)) => welcome,
-            Ok(coordinator_message::Message::Refused(Refused { reason })) => return LinkEnd::Refused(reason),
-            Ok(_) => return LinkEnd::Lost("the first answer is not a welcome".to_owned()),
-            Err(reason) => return LinkEnd::Lost(reason),
-        },
-    };
-    metrics::connected(true);
-    let end = Link { outbound, relay, slots }.run(inbound, relayed, welcome, shutdown).await;
-    metrics::connected(false);
-    end
-}
-
-fn read(received: Result<Option<CoordinatorMessage>, tonic::Status>) -> Result<coordinator_message::Message, String> {
-    match received {
-        Ok(Some(CoordinatorMessage { message: Some(message) })) => Ok(message),
-        Ok(Some(_)) => Err("an empty message".to_owned()),
-        Ok(None) => Err("the coordinator closed the stream".to_owned()),
-        Err(status) => Err(status.message().to_owned()),
-    }
-}
-
-struct Link<'a> {
-    /// To the coordinator.
+/// A stream on which the coordinator has welcomed this agent.
+pub(super) struct Link {
+    inbound: Streaming<CoordinatorMessage>,
     outbound: mpsc::Sender<AgentMessage>,
-    /// From the task processes to this task, which looks at each message before it goes out.
-    relay: mpsc::Sender<AgentMessage>,
-    slots: &'a mut Slots,
+    heartbeat: Duration,
 }
 
-impl Link<'_> {
-    async fn run(
-        self,
-        mut inbound: Streaming<CoordinatorMessage>,
-        mut relayed: mpsc::Receiver<AgentMessage>,
-        welcome: Welcome,
-        shutdown: &CancellationToken,
-    ) -> LinkEnd {
-        let period = Duration::from_millis(u64::from(welcome.heartbeat_millis.max(100)));
-        let mut heartbeat = tokio::time::interval(period);
+impl Link {
+    /// Says who this is and waits for the welcome.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn attach(channel: Channel, hello: Hello) -> Result<Self, LinkEnd> {
+        let (outbound, queue) = mpsc::channel(OUTBOUND);
+        if outbound.try_send(AgentMessage { message: Some(Message::Hello(hello)) }).is_err() {
+            return Err(LinkEnd::Lost("the first message could not be queued".to_owned()));
+        }
+        let greet = async {
+            let attached = AgentServiceClient::new(channel).attach(ReceiverStream::new(queue)).await;
+            let mut inbound = attached.map_err(|status| LinkEnd::Lost(status.message().to_owned()))?.into_inner();
+            match read(inbound.message().await)? {
+                coordinator_message::Message::Welcome(welcome) => Ok((inbound, welcome)),
+                coordinator_message::Message::Refused(Refused { reason }) => Err(LinkEnd::Refused(reason)),
+                coordinator_message::Message::Task(_) => {
+                    Err(LinkEnd::Lost("the first answer is a command, expected a welcome".to_owned()))
+                }
+            }
+        };
+        let (inbound, welcome) = tokio::time::timeout(WELCOME_TIMEOUT, greet)
+            .await
+            .map_err(|_| LinkEnd::Lost(format!("no answer to hello within {WELCOME_TIMEOUT:?}")))??;
+        let heartbeat = Duration::from_millis(u64::from(welcome.heartbeat_millis.max(100)));
+        Ok(Self { inbound, outbound, heartbeat })
+    }
+
+    /// Serves the coordinator until one side ends the stream.
+    pub(super) async fn serve(mut self, slots: &mut Slots, shutdown: &CancellationToken) -> LinkEnd {
+        metrics::connected(true);
+        let end = match self.exchange(slots, shutdown).await {
+            Ok(()) => self.close().await,
+            Err(end) => end,
+        };
+        metrics::connected(false);
+        end
+    }
+
+    /// Passes messages both ways until this agent has nothing more to do here.
+    async fn exchange(&mut self, slots: &mut Slots, shutdown: &CancellationToken) -> Result<(), LinkEnd> {
+        // From the task processes to this task, which looks at each message before it goes out.
+        let (relay, mut relayed) = mpsc::channel(OUTBOUND);
+        let mut heartbeat = tokio::time::interval(self.heartbeat);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut leaving = None;
         loop {
-            let drained = leaving.is_some() && self.slots.is_idle() && relayed.is_empty();
-            if drained {
-                return LinkEnd::Drained;
+            if leaving.is_some() && slots.is_idle() && relayed.is_empty() {
+                return Ok(());
             }
             tokio::select! {
-                received = inbound.message() => match read(received) {
-                    Ok(coordinator_message::Message::Task(command)) => {
-                        if let Some(refusal) = self.slots.command(command, &self.relay) {
-                            self.say(Message::Task(refusal));
+                received = self.inbound.message() => match read(received)? {
+                    coordinator_message::Message::Task(command) if leaving.is_some() && is_start(&command) => {
+                        // It crossed the word of leaving, which tells the coordinator to place the task elsewhere.
+                        tracing::debug!(task = command.task, "a start is ignored while leaving");
+                    }
+                    coordinator_message::Message::Task(command) => {
+                        if let Some(refusal) = slots.command(command, &relay) {
+                            self.pass(Message::Task(refusal)).await?;
                         }
                     }
-                    Ok(coordinator_message::Message::Refused(Refused { reason })) => return LinkEnd::Refused(reason),
-                    Ok(coordinator_message::Message::Welcome(_)) => tracing::debug!("a second welcome is ignored"),
-                    Err(reason) => return LinkEnd::Lost(reason),
+                    coordinator_message::Message::Refused(Refused { reason }) => return Err(LinkEnd::Refused(reason)),
+                    coordinator_message::Message::Welcome(_) => tracing::debug!("a second welcome is ignored"),
                 },
-                Some(message) = relayed.recv() => {
-                    self.observe(&message);
-                    if self.outbound.send(message).await.is_err() {
-                        return LinkEnd::Lost("the stream to the coordinator is closed".to_owned());
+                Some(message) = relayed.recv() => self.relay(message, slots).await?,
+                ended = slots.next_ended() => {
+                    // What a process said before its end is queued already, and must arrive before it.
+                    while let Ok(message) = relayed.try_recv() {
+                        self.relay(message, slots).await?;
                     }
-                }
-                ended = self.slots.next_ended() => {
-                    if let Some(last) = ended
-                        && self.outbound.send(AgentMessage { message: Some(Message::Task(last)) }).await.is_err()
-                    {
-                        return LinkEnd::Lost("the stream to the coordinator is closed".to_owned());
+                    if let Some(last) = ended {
+                        self.pass(Message::Task(last)).await?;
                     }
                 }
                 _ = heartbeat.tick() => self.say(Message::Heartbeat(Heartbeat {})),
                 () = shutdown.cancelled(), if leaving.is_none() => {
                     leaving = Some(tokio::time::Instant::now() + DRAIN_GRACE);
-                    self.say(Message::Leaving(Leaving {}));
-                    self.slots.stop_all("the worker is leaving");
+                    self.pass(Message::Leaving(Leaving {})).await?;
+                    slots.stop_all("the worker is leaving");
                 }
-                () = overdue(leaving) => return LinkEnd::Drained,
+                () = overdue(leaving) => return Ok(()),
             }
         }
+    }
+
+    /// Ends the stream from this side, and lets the coordinator read it to its end: the last results are in it.
+    async fn close(self) -> LinkEnd {
+        let Self { mut inbound, outbound, .. } = self;
+        drop(outbound);
+        let read_out = async { while matches!(inbound.message().await, Ok(Some(_))) {} };
+        if tokio::time::timeout(CLOSE_GRACE, read_out).await.is_err() {
+            tracing::warn!("the coordinator did not end the stream within {CLOSE_GRACE:?}");
+        }
+        LinkEnd::Drained
+    }
+
+    async fn relay(&self, message: AgentMessage, slots: &Slots) -> Result<(), LinkEnd> {
+        observe(&message, slots);
+        match message.message {
+            Some(message) => self.pass(message).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sends what must arrive.
+    async fn pass(&self, message: Message) -> Result<(), LinkEnd> {
+        let closed = |_| LinkEnd::Lost("the stream to the coordinator is closed".to_owned());
+        self.outbound.send(AgentMessage { message: Some(message) }).await.map_err(closed)
     }
 
     /// A heartbeat that finds the queue full is not needed: the messages in front of it say the same.
@@ -137,13 +162,27 @@ impl Link<'_> {
             tracing::debug!("message not queued: the coordinator's stream is full or gone");
         }
     }
+}
 
-    fn observe(&self, message: &AgentMessage) {
-        let Some(Message::Task(event)) = &message.message else { return };
-        let Some(slot) = self.slots.slot_of(&event.task) else { return };
-        if let Some(Event::Progress(progress)) = &event.event {
-            metrics::progress(slot, progress);
-        }
+fn read(received: Result<Option<CoordinatorMessage>, tonic::Status>) -> Result<coordinator_message::Message, LinkEnd> {
+    let lost = |reason: &str| Err(LinkEnd::Lost(reason.to_owned()));
+    match received {
+        Ok(Some(CoordinatorMessage { message: Some(message) })) => Ok(message),
+        Ok(Some(_)) => lost("an empty message"),
+        Ok(None) => lost("the coordinator closed the stream"),
+        Err(status) => lost(status.message()),
+    }
+}
+
+fn is_start(command: &TaskCommand) -> bool {
+    matches!(command.command, Some(task_command::Command::Start(_)))
+}
+
+fn observe(message: &AgentMessage, slots: &Slots) {
+    let Some(Message::Task(event)) = &message.message else { return };
+    let Some(slot) = slots.slot_of(&event.task) else { return };
+    if let Some(Event::Progress(progress)) = &event.event {
+        metrics::progress(slot, progress);
     }
 }
 

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use vismae_proto::frames::{FrameReader, FrameWriter};
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_event::Event;
-use vismae_proto::v1::{AgentMessage, Cause, Failed, LogLine, TaskCommand, TaskEvent};
+use vismae_proto::v1::{AgentMessage, Cause, Failed, LogLine, Stopped, TaskCommand, TaskEvent};
 
 /// The running program, even when its file has been replaced by a newer build since.
 const OWN_PROGRAM: &str = "/proc/self/exe";
@@ -24,7 +24,9 @@ const LAST_WORDS: usize = 2;
 /// Longest log line passed on, in bytes.
 const LINE_MAX: usize = 4096;
 /// How long a task may take to stop after it was told to; then it is killed.
-const GRACE: Duration = Duration::from_secs(20);
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(20);
+/// How long a process may take to end once it has closed its pipes.
+const EXIT_GRACE: Duration = Duration::from_secs(5);
 
 /// What a task process is started with.
 #[derive(Debug, Clone)]
@@ -120,6 +122,18 @@ impl Pipes {
     }
 }
 
+/// How a process ended, as its agent saw it.
+enum End {
+    /// With a last event.
+    Said(TaskEvent),
+    /// Without one; with the last lines of its log.
+    Silent(VecDeque<String>),
+    /// Killed, because it did not stop in time: stopped all the same.
+    Overdue,
+    /// Killed, because it is not wanted or can't be understood.
+    Killed,
+}
+
 /// The supervising side of one process.
 struct Served {
     task: String,
@@ -137,18 +151,21 @@ impl Served {
     ) -> TaskEvent {
         let feed = self.feed(FrameWriter::new(pipes.stdin), start, inbox);
         let hear = async { tokio::join!(self.hear(FrameReader::new(pipes.stdout)), self.log(pipes.stderr)) };
-        let (said, last_words) = tokio::select! {
-            heard = hear => heard,
-            () = feed => (None, VecDeque::new()),
+        let end = tokio::select! {
+            (said, last_words) = hear => said.map_or(End::Silent(last_words), End::Said),
+            killed = feed => killed,
         };
-        let lingers = self.kill.is_cancelled() || tokio::time::timeout(GRACE, child.wait()).await.is_err();
+        let lingers = self.kill.is_cancelled() || tokio::time::timeout(EXIT_GRACE, child.wait()).await.is_err();
         if lingers && let Err(error) = child.kill().await {
             tracing::warn!(task = self.task, %error, "task process could not be killed");
         }
-        match said {
-            Some(event) => event,
-            None => self.silent_end(child.wait().await, &last_words),
-        }
+        let event = match end {
+            End::Said(event) => return event,
+            End::Overdue => Event::Stopped(Stopped {}),
+            End::Killed => crash("task process was killed by its agent".to_owned()),
+            End::Silent(last_words) => silent_end(child.wait().await, &last_words),
+        };
+        TaskEvent { task: self.task.clone(), event: Some(event) }
     }
 
     /// Writes commands until the process is to be killed. A broken pipe is not an end: the process may still have words to say.
@@ -157,7 +174,7 @@ impl Served {
         mut pipe: FrameWriter<ChildStdin>,
         start: TaskCommand,
         mut inbox: mpsc::Receiver<TaskCommand>,
-    ) {
+    ) -> End {
         let stopping = CancellationToken::new();
         let write = async {
             let mut next = Some(start);
@@ -170,18 +187,18 @@ impl Served {
                 }
                 next = inbox.recv().await;
             }
-            std::future::pending::<()>().await
+            std::future::pending().await
         };
         let overdue = async {
             stopping.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-            tracing::warn!(task = self.task, "task did not stop within {GRACE:?} and is killed");
+            tokio::time::sleep(STOP_GRACE).await;
+            tracing::warn!(task = self.task, "task did not stop within {STOP_GRACE:?} and is killed");
             self.kill.cancel();
         };
         tokio::select! {
-            () = write => {}
-            () = overdue => {}
-            () = self.kill.cancelled() => {}
+            end = write => end,
+            () = overdue => End::Overdue,
+            () = self.kill.cancelled() => End::Killed,
         }
     }
 
@@ -226,12 +243,14 @@ impl Served {
         }
         last
     }
+}
 
-    fn silent_end(&self, status: io::Result<ExitStatus>, last_words: &VecDeque<String>) -> TaskEvent {
-        let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-        let quoted = Vec::from_iter(last_words.iter().map(String::as_str)).join(" | ");
-        let message = format!("task process ended with `{how}` before it reported a result; its last words: {quoted}");
-        let failed = Failed { cause: Cause::Crash.into(), message };
-        TaskEvent { task: self.task.clone(), event: Some(Event::Failed(failed)) }
-    }
+fn silent_end(status: io::Result<ExitStatus>, last_words: &VecDeque<String>) -> Event {
+    let how = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+    let quoted = Vec::from_iter(last_words.iter().map(String::as_str)).join(" | ");
+    crash(format!("task process ended with `{how}` before it reported a result; its last words: {quoted}"))
+}
+
+fn crash(message: String) -> Event {
+    Event::Failed(Failed { cause: Cause::Crash.into(), message })
 }

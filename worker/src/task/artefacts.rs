@@ -47,6 +47,13 @@ pub(super) fn paths(context: &TaskContext) -> RunPaths {
     RunPaths::new(&context.id.job.to_string())
 }
 
+/// Takes back what an earlier attempt or an earlier run of this name came to, before any of its files are replaced: results
+/// never stand beside weights they don't belong to.
+pub(super) fn retract_results(context: &TaskContext) -> Result<(), TaskError> {
+    let path = paths(context).results();
+    context.runtime.block_on(context.store.delete(&path)).map_err(|error| TaskError::environment_from(&error))
+}
+
 /// Writes `model.safetensors`, then `config.json`.
 pub(super) fn put_model(
     context: &TaskContext,

@@ -23,6 +23,8 @@ use super::{Outcome, TaskContext, artefacts, data, network};
 const WINDOW: u32 = 4;
 
 pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome, TaskError> {
+    // First of all: the time a gang may take to gather is for processes to come up, not for reading a corpus.
+    let Some(gang) = group::join(context)? else { return Ok(Outcome::Stopped) };
     let manifest = data::manifest(context, &spec.corpus)?;
     let dataset = data::open(context, &manifest, Split::Train, &spec.selection, Needs::Any)?;
     let plan = Plan::new(
@@ -30,7 +32,6 @@ pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome,
         PlanSpec { seed: spec.seed, lanes: spec.lanes, global_batch: spec.global_batch, window: WINDOW },
     )
     .map_err(|error| TaskError::input_from(&error))?;
-    let Some(gang) = group::join(context)? else { return Ok(Outcome::Stopped) };
     let mut trainer = RankTrainer::new(context, spec, &gang, plan.steps_per_epoch())?;
     let Some(history) = train(context, spec, &dataset, &plan, &mut trainer)? else { return Ok(Outcome::Stopped) };
     let figures = history.figures();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vismae_core::spec::Modality;
 
-use super::{GroupHint, Item, ListError, Refusal, source_name};
+use super::{Item, ListError, Refusal, source_name};
 use crate::split::Split;
 
 /// Where the known columns are; others are ignored.
@@ -68,12 +68,8 @@ fn item(row: &csv::ByteRecord, columns: &Columns, root: &Arc<Path>, source: &Arc
         file: if fault.is_some() { last_part(&file) } else { file },
         modality: modality.as_deref().and_then(Modality::from_code),
         unknown_modality: modality.filter(|code| Modality::from_code(code).is_none()),
-        group: match (patient, group) {
-            (Some(patient), Some(group)) if patient != group => GroupHint::Group(group),
-            (Some(patient), _) => GroupHint::Patient(patient),
-            (None, Some(group)) => GroupHint::Group(group),
-            (None, None) => GroupHint::Unknown,
-        },
+        patient,
+        group,
         label: field(columns.label),
         mask,
         split: split.as_deref().and_then(Split::from_word),

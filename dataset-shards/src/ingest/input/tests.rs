@@ -26,11 +26,8 @@ fn columns_may_come_in_any_order_and_others_are_ignored() {
     assert_eq!((items[0].file.as_str(), items[0].split), ("a/b.png", Some(Split::Val)));
     assert_eq!(items[0].label.as_deref(), Some("x"));
     assert_eq!(items[0].path(), dir.path().join("set/a/b.png"));
-    let groups: Vec<&GroupHint> = items.iter().map(|item| &item.group).collect();
-    assert_eq!(groups[0], &GroupHint::Group("g1".to_owned()));
-    assert_eq!(groups[1], &GroupHint::Patient("p1".to_owned()));
-    assert_eq!(groups[2], &GroupHint::Patient("p1".to_owned()));
-    assert_eq!(groups[3], &GroupHint::Unknown);
+    let stated: Vec<_> = items.iter().map(|item| (item.patient.as_deref(), item.group.as_deref())).collect();
+    assert_eq!(stated, [(None, Some("g1")), (Some("p1"), Some("p1")), (Some("p1"), None), (None, None)]);
     assert!(items.iter().all(|item| item.fault.is_none()));
 }
 

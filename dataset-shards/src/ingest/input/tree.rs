@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vismae_core::spec::Modality;
 use walkdir::WalkDir;
 
-use super::{GroupHint, Item, ListError, source_name};
+use super::{Item, ListError, source_name};
 
 /// Every file below a folder, sorted by path. Links are not followed.
 pub(super) fn walk(folder: &Path) -> Result<Vec<Item>, ListError> {
@@ -27,7 +27,8 @@ pub(super) fn walk(folder: &Path) -> Result<Vec<Item>, ListError> {
             file: parts.join("/"),
             modality,
             unknown_modality: None,
-            group: GroupHint::Unknown,
+            patient: None,
+            group: None,
             label,
             mask: None,
             split: None,
