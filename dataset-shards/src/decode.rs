@@ -21,6 +21,7 @@ use vismae_core::spec::Modality;
 
 pub use error::DecodeError;
 pub use labels::{LabelError, LabelVolume, decode_labels};
+pub(crate) use nifti::Grid;
 use sniff::Format;
 
 /// Largest file read.
@@ -64,15 +65,29 @@ pub enum Scale {
     Measured,
 }
 
-/// How the axes of a file were cut into planes, for a label volume to be cut alike.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Grid {
-    /// Voxels along each axis of the file.
-    pub(crate) shape: [u32; 3],
-    /// The axis that planes are cut across.
-    pub(crate) through: usize,
-    /// From voxel indices to millimetres, row by row, when the file says it.
-    pub(crate) affine: Option<[[f32; 4]; 3]>,
+/// Something about a file that is no fault, and that whoever relies on the corpus should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Note {
+    /// The header of a PET image lacks what SUV is computed from; the values are as stored.
+    PetWithoutSuv,
+    /// The header says that text is burned into the pixels; it was left alone.
+    BurnedIn,
+    /// The file does not say where its volume lies in the patient; its axes were taken as they are.
+    OrientationUnknown,
+    /// An ultrasound image keeps what lies in its ultrasound regions; the rest is black.
+    OutsideRegionsBlanked,
+}
+
+impl Note {
+    /// The word for programs; never changes.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::PetWithoutSuv => "pet_without_suv",
+            Self::BurnedIn => "burned_in_annotation",
+            Self::OrientationUnknown => "orientation_unknown",
+            Self::OutsideRegionsBlanked => "outside_regions_blanked",
+        }
+    }
 }
 
 /// A decoded file.
@@ -88,6 +103,8 @@ pub struct Decoded {
     pub scale: Scale,
     /// Whether low values are meant to be bright. They still come as stored.
     pub inverted: bool,
+    /// What is unusual about it.
+    pub notes: Vec<Note>,
     pub(crate) grid: Option<Grid>,
 }
 
@@ -104,6 +121,8 @@ pub fn decode(path: &Path) -> Result<Decoded, DecodeError> {
         Format::Nifti => nifti::decode(&bytes),
         Format::Png => raster::decode(&bytes, image::ImageFormat::Png),
         Format::Jpeg => raster::decode(&bytes, image::ImageFormat::Jpeg),
+        Format::Tiff => raster::decode(&bytes, image::ImageFormat::Tiff),
+        Format::Bmp => raster::decode(&bytes, image::ImageFormat::Bmp),
     })
 }
 

@@ -31,7 +31,7 @@ pub enum DecodeError {
         kind: &'static str,
     },
     /// It is named like an image, and its bytes are of no known format.
-    #[error("the bytes are of no known format, expected DICOM, NIfTI, PNG or JPEG")]
+    #[error("the bytes are of no known format, expected DICOM, NIfTI, PNG, JPEG, TIFF or BMP")]
     UnknownFormat,
     /// It is valid, and of a kind that is not read.
     #[error("{what} is not supported, expected {expected}")]

@@ -1,27 +1,64 @@
-//! Whether a JPEG is all there.
+//! What the markers of a JPEG or JPEG-LS image say, without decoding it.
 
 use super::DecodeError;
 
 const END_OF_IMAGE: u8 = 0xd9;
+const ADOBE: u8 = 0xee;
+/// Start of a frame of JPEG-LS.
+const FRAME_LS: u8 = 0xf7;
 
 /// Follows the markers of a JPEG to its end. An end marker inside a segment, as of a thumbnail, does not count.
 pub(super) fn check_complete(bytes: &[u8]) -> Result<(), DecodeError> {
-    let cut = || DecodeError::Truncated { format: "JPEG", fault: "the end marker is missing".to_owned() };
-    // After the two bytes of the start marker.
-    let mut at = 2;
-    loop {
-        let marker = next_marker(bytes, &mut at).ok_or_else(cut)?;
-        match marker {
-            END_OF_IMAGE => return Ok(()),
-            // Stuffed zeros, restarts and temporaries carry no length.
-            0x00 | 0x01 | 0xd0..=0xd7 => {}
-            // The data of a scan follow its segment without a length of their own; the search runs through them.
-            _ => {
-                let length = bytes.get(at..at + 2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
-                at += length.ok_or_else(cut)?.max(2);
-            }
-        }
+    if segments(bytes).any(|segment| segment.marker == END_OF_IMAGE) {
+        return Ok(());
     }
+    Err(DecodeError::Truncated { format: "JPEG", fault: "the end marker is missing".to_owned() })
+}
+
+/// Columns, rows and components, from the header of the frame.
+pub(super) fn frame_size(bytes: &[u8]) -> Option<(u32, u32, usize)> {
+    // Tables and arithmetic conditions have codes among those of frames.
+    let is_frame = |marker: u8| matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf | FRAME_LS);
+    let frame = segments(bytes).find(|segment| is_frame(segment.marker))?;
+    let &[_, rows_high, rows_low, columns_high, columns_low, components, ..] = frame.payload else { return None };
+    let side = |high, low| u16::from_be_bytes([high, low]).into();
+    Some((side(columns_high, columns_low), side(rows_high, rows_low), components.into()))
+}
+
+/// Whether the first component is luma, where Adobe's marker says it.
+pub(super) fn is_luma_first(bytes: &[u8]) -> Option<bool> {
+    let adobe = segments(bytes).find(|segment| segment.marker == ADOBE && segment.payload.starts_with(b"Adobe"))?;
+    adobe.payload.get(11).map(|&transform| transform == 1)
+}
+
+/// A marker and what belongs to it.
+struct Segment<'a> {
+    marker: u8,
+    payload: &'a [u8],
+}
+
+/// The markers in their order, up to the end of the image or of the bytes.
+fn segments(bytes: &[u8]) -> impl Iterator<Item = Segment<'_>> {
+    // Behind the two bytes of the start marker.
+    let mut at = 2;
+    let mut over = false;
+    std::iter::from_fn(move || {
+        if over {
+            return None;
+        }
+        let marker = next_marker(bytes, &mut at)?;
+        over = marker == END_OF_IMAGE;
+        // The end, stuffed zeros, restarts and temporaries carry no length.
+        if matches!(marker, END_OF_IMAGE | 0x00 | 0x01 | 0xd0..=0xd7) {
+            return Some(Segment { marker, payload: &[] });
+        }
+        // The data of a scan follow its segment without a length of their own; the search runs through them.
+        let pair = bytes.get(at..at + 2)?;
+        let length = usize::from(u16::from_be_bytes([pair[0], pair[1]])).max(2);
+        let payload = bytes.get(at + 2..at + length)?;
+        at += length;
+        Some(Segment { marker, payload })
+    })
 }
 
 /// The code of the next marker at or after a place, and the place behind it.

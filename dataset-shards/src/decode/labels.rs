@@ -10,7 +10,7 @@ use super::{DecodeError, Decoded, Grid, guarded, nifti, raster, read};
 /// More distinct values than this are grey levels, not classes.
 const CLASSES_MAX: usize = 64;
 /// How far the corners of an image and its mask may lie apart, in millimetres.
-const GRID_TOLERANCE_MM: f32 = 0.5;
+const GRID_TOLERANCE_MM: f64 = 0.5;
 
 /// Class indices, plane by plane as the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,12 +75,12 @@ pub fn decode_labels(path: &Path, image: &Decoded) -> Result<LabelVolume, LabelE
         Format::Nifti => {
             let raw = guarded("NIfTI", || nifti::read(&bytes)).map_err(LabelError::Decode)?;
             check_grid(image, raw.grid)?;
-            let through = image.grid.map_or(raw.grid.through, |grid| grid.through);
-            Ok(raw.cut(through))
+            let cut = image.grid.map_or(raw.grid.cut, |grid| grid.cut);
+            Ok(raw.cut(cut))
         }
         Format::Png => guarded("PNG", || indexed_png(&bytes)),
         Format::Jpeg => guarded("JPEG", || thresholded_jpeg(&bytes)),
-        Format::Dicom => unread(),
+        Format::Dicom | Format::Tiff | Format::Bmp => unread(),
     };
     let (width, height, values) = values.map_err(LabelError::Decode)?;
     let volume = &image.volume;
@@ -122,15 +122,15 @@ fn check_grid(image: &Decoded, mask: Grid) -> Result<(), LabelError> {
         return Err(LabelError::Shape { mask: shape(mask.shape), image: shape(grid.shape) });
     }
     let (Some(one), Some(other)) = (grid.affine, mask.affine) else { return Ok(()) };
-    let last = grid.shape.map(|side| (side - 1) as f32);
+    let last = grid.shape.map(|side| f64::from(side - 1));
     let corners = (0..8u8).map(|corner| [0, 1, 2].map(|axis| if corner >> axis & 1 == 1 { last[axis] } else { 0.0 }));
-    let place = |affine: &[[f32; 4]; 3], [x, y, z]: [f32; 3]| affine.map(|[a, b, c, d]| a * x + b * y + c * z + d);
+    let place = |affine: &[[f64; 4]; 3], [x, y, z]: [f64; 3]| affine.map(|[a, b, c, d]| a * x + b * y + c * z + d);
     let distance = corners
         .map(|corner| {
             let (one, other) = (place(&one, corner), place(&other, corner));
-            (0..3).map(|axis| (one[axis] - other[axis]).powi(2)).sum::<f32>().sqrt()
+            (0..3).map(|axis| (one[axis] - other[axis]).powi(2)).sum::<f64>().sqrt()
         })
-        .fold(0.0, f32::max);
+        .fold(0.0, f64::max);
     if distance > GRID_TOLERANCE_MM { Err(LabelError::Grid { distance_mm: distance.ceil() as u32 }) } else { Ok(()) }
 }
 

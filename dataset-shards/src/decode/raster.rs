@@ -1,31 +1,41 @@
-//! PNG and JPEG.
+//! PNG, JPEG, TIFF and BMP.
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageError, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use super::{DecodeError, Decoded, Scale, Volume, check_size, jpeg};
 
-/// Colours become luma; transparency is ignored, since what lies under it was stored to be seen by programs.
+/// Colours become luma; transparency is ignored, since what lies under it was stored to be seen by programs. The image is turned
+/// as its EXIF orientation says. Of several pages the first is taken.
 pub(super) fn decode(bytes: &[u8], format: ImageFormat) -> Result<Decoded, DecodeError> {
-    let (width, height) = ImageReader::with_format(Cursor::new(bytes), format)
-        .into_dimensions()
-        .map_err(|error| refuse(&error, format))?;
-    check_size(width.into(), height.into(), 1)?;
     if format == ImageFormat::Jpeg {
         // The decoder fills the rest of a cut file with grey.
         jpeg::check_complete(bytes)?;
     }
-    let decoded =
-        ImageReader::with_format(Cursor::new(bytes), format).decode().map_err(|error| refuse(&error, format))?;
+    let refuse = |error| refuse(&error, format);
+    let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(refuse)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width.into(), height.into(), 1)?;
+    let orientation = decoder.orientation().map_err(refuse)?;
+    let mut decoded = DynamicImage::from_decoder(decoder).map_err(refuse)?;
+    decoded.apply_orientation(orientation);
     let (voxels, scale) = levels(&decoded);
-    let volume = Volume { width, height, voxels, spacing_mm: None };
-    Ok(Decoded { volume, modality: None, patient: None, scale, inverted: false, grid: None })
+    let volume = Volume { width: decoded.width(), height: decoded.height(), voxels, spacing_mm: None };
+    Ok(Decoded { volume, modality: None, patient: None, scale, inverted: false, notes: Vec::new(), grid: None })
 }
 
 fn levels(image: &DynamicImage) -> (Vec<f32>, Scale) {
-    use DynamicImage::{ImageLuma16, ImageLumaA16, ImageRgb16, ImageRgba16};
+    use DynamicImage::{ImageLuma16, ImageLumaA16, ImageRgb16, ImageRgb32F, ImageRgba16, ImageRgba32F};
     match image {
+        // Measurements of any range, which a conversion to whole levels would cut.
+        ImageRgb32F(_) | ImageRgba32F(_) => {
+            let pixels = image.to_rgb32f();
+            (
+                pixels.pixels().map(|pixel| 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2]).collect(),
+                Scale::Measured,
+            )
+        }
         ImageLuma16(_) | ImageLumaA16(_) | ImageRgb16(_) | ImageRgba16(_) => {
             (image.to_luma16().into_raw().into_iter().map(f32::from).collect(), Scale::Measured)
         }
@@ -35,7 +45,12 @@ fn levels(image: &DynamicImage) -> (Vec<f32>, Scale) {
 
 /// The decoder's own words are left out: some quote text of the file.
 fn refuse(error: &ImageError, format: ImageFormat) -> DecodeError {
-    let format = if format == ImageFormat::Png { "PNG" } else { "JPEG" };
+    let format = match format {
+        ImageFormat::Png => "PNG",
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::Tiff => "TIFF",
+        _ => "BMP",
+    };
     match error {
         ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             DecodeError::Truncated { format, fault: "the file ends inside the image".to_owned() }

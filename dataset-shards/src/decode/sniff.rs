@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::DecodeError;
+use super::{DecodeError, dicom};
 
 /// A format that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(super) enum Format {
     Nifti,
     Png,
     Jpeg,
+    Tiff,
+    Bmp,
 }
 
 impl Format {
@@ -20,20 +22,18 @@ impl Format {
             Self::Nifti => "NIfTI",
             Self::Png => "PNG",
             Self::Jpeg => "JPEG",
+            Self::Tiff => "TIFF",
+            Self::Bmp => "BMP",
         }
     }
 }
 
+/// Lengths of the headers that a BMP may have: its two magic bytes alone begin many a text.
+const BMP_HEADERS: [u8; 6] = [12, 40, 52, 56, 108, 124];
+
 /// First bytes of images that are known and not read.
-const KNOWN_OTHERS: [(&[u8], &str); 7] = [
-    (b"GIF8", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"BM", "BMP"),
-    (b"RIFF", "WebP"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000 outside DICOM"),
-    (b"NRRD", "NRRD"),
-];
+const KNOWN_OTHERS: [(&[u8], &str); 4] =
+    [(b"GIF8", "GIF"), (b"RIFF", "WebP"), (b"\0\0\0\x0cjP  ", "JPEG 2000 outside DICOM"), (b"NRRD", "NRRD")];
 
 /// Endings that promise an image: a file of unknown bytes with one of them is at fault, any other is just not an image.
 const IMAGE_ENDINGS: [&str; 18] = [
@@ -64,12 +64,26 @@ pub(super) fn format(path: &Path, bytes: &[u8]) -> Result<Format, DecodeError> {
     if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
         return Ok(Format::Jpeg);
     }
+    if bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*") {
+        return Ok(Format::Tiff);
+    }
+    if bytes.starts_with(b"BM")
+        && bytes.get(14..18).is_some_and(|size| BMP_HEADERS.contains(&size[0]) && size[1..] == [0; 3])
+    {
+        return Ok(Format::Bmp);
+    }
     if bytes.starts_with(&[0x1f, 0x8b]) || is_nifti(bytes) {
         return Ok(Format::Nifti);
     }
+    if dicom::is_without_preamble(bytes) {
+        return Ok(Format::Dicom);
+    }
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     if let Some((_, name)) = KNOWN_OTHERS.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return Err(DecodeError::Unsupported { what: (*name).to_owned(), expected: "DICOM, NIfTI, PNG or JPEG" });
+        return Err(DecodeError::Unsupported {
+            what: (*name).to_owned(),
+            expected: "DICOM, NIfTI, PNG, JPEG, TIFF or BMP",
+        });
     }
     if IMAGE_ENDINGS.contains(&ending.as_str()) {
         Err(DecodeError::UnknownFormat)

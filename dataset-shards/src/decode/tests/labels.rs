@@ -11,7 +11,15 @@ use super::nifti::{gzip, volume};
 fn image_of(width: u32, height: u32) -> Decoded {
     let voxels = vec![0.0; (width * height) as usize];
     let volume = Volume { width, height, voxels, spacing_mm: None };
-    Decoded { volume, modality: None, patient: None, scale: Scale::Display, inverted: false, grid: None }
+    Decoded {
+        volume,
+        modality: None,
+        patient: None,
+        scale: Scale::Display,
+        inverted: false,
+        notes: Vec::new(),
+        grid: None,
+    }
 }
 
 fn grey(levels: &[u8]) -> Vec<u8> {
@@ -110,7 +118,8 @@ fn a_label_volume_is_cut_as_its_image_and_must_lie_where_it_lies() {
     // The label's own header has no spacing: it is cut as the image says.
     let labels = |bytes: &[u8]| decode_labels(&files.put("labels.nii.gz", &gzip(bytes)), &image);
     let cut = labels(&place(volume([2, 3, 4], [0.0; 3]), 0.2)).unwrap();
-    assert_eq!(cut.classes[..4], [0, 2, 4, 6]);
+    // Voxel x + 2 y + 6 z: from the left plane on, from the top and from the front.
+    assert_eq!(cut.classes[..4], [22, 20, 18, 16]);
     assert_eq!(labels(&place(volume([2, 3, 4], [0.0; 3]), 37.0)).unwrap_err(), LabelError::Grid { distance_mm: 37 });
     assert_eq!(labels(&volume([2, 3, 5], [0.0; 3])).unwrap_err().code(), "mask_shape_mismatch");
     assert_eq!(labels(&volume([4, 3, 2], [0.0; 3])).unwrap_err().code(), "mask_shape_mismatch");

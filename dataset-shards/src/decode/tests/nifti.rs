@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::super::{Decoded, Scale};
+use super::super::{Decoded, Note, Scale};
 use super::Files;
 
 /// Offsets in the header.
@@ -124,7 +124,7 @@ fn a_spacing_of_zero_is_unknown_and_not_made_up() {
 fn broken_volumes_are_refused_by_kind() {
     let files = Files::new();
     let good = volume([4, 4, 4], [1.0; 3]);
-    let cases: [(&str, Vec<u8>); 11] = [
+    let cases: [(&str, Vec<u8>); 12] = [
         ("truncated", good[..good.len() - 1].to_vec()),
         ("truncated", good[..300].to_vec()),
         ("truncated", gzip(&good)[..60].to_vec()),
@@ -133,11 +133,55 @@ fn broken_volumes_are_refused_by_kind() {
         ("malformed", with_i16(good.clone(), DIM, 9)),
         ("malformed", with_i16(good.clone(), DATATYPE, 999)),
         ("unsupported", with_i16(good.clone(), DATATYPE, 32)),
-        ("unsupported", with_i16(good.clone(), DATATYPE, 128)),
+        ("unsupported", with_i16(good.clone(), DATATYPE, 1792)),
         ("malformed", with_f32(good.clone(), &[(VOX_OFFSET, 1e12)])),
-        ("unsupported", [&540i32.to_le_bytes()[..], &good[4..]].concat()),
+        ("truncated", [&540i32.to_le_bytes()[..], &good[4..]].concat()),
+        ("malformed", [&540i32.to_le_bytes()[..], &good[4..], &good].concat()),
     ];
     for (index, (expected, bytes)) in cases.into_iter().enumerate() {
         assert_eq!(files.refused("a.nii", &bytes), expected, "case {index}");
     }
+}
+
+/// The same numbers under a header of version 2: nifti2.h.
+fn version_2(shape: [i64; 3], rows: [[f64; 4]; 3]) -> Vec<u8> {
+    let mut bytes = vec![0; 544];
+    let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+    put(0, &540i32.to_be_bytes());
+    put(4, b"n+2\0\r\n\x1a\n");
+    put(12, &4i16.to_be_bytes());
+    for (axis, side) in [3].into_iter().chain(shape).enumerate() {
+        put(16 + 8 * axis, &side.to_be_bytes());
+    }
+    put(168, &544i64.to_be_bytes());
+    put(348, &1i32.to_be_bytes());
+    for (at, value) in (400..).step_by(8).zip(rows.as_flattened()) {
+        put(at, &value.to_be_bytes());
+    }
+    let voxels = shape.iter().product::<i64>();
+    bytes.extend((0..voxels).flat_map(|value| (value as i16).to_be_bytes()));
+    bytes
+}
+
+#[test]
+fn planes_are_turned_as_a_radiologist_looks_at_them() {
+    let files = Files::new();
+    let planes = |rows| {
+        let volume = files.decode("a.nii", &version_2([2, 3, 1], rows)).unwrap().volume;
+        (volume.width, volume.height, volume.voxels)
+    };
+    // To the right, to the front, up: seen from the feet with the front on top, as DICOM stores axial slices.
+    let right_front_up = [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+    assert_eq!(planes(right_front_up), (2, 3, vec![5.0, 4.0, 3.0, 2.0, 1.0, 0.0]));
+    let left_back_up = [[-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]];
+    assert_eq!(planes(left_back_up), (2, 3, vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]));
+    // The first axis runs down and the second to the left: a coronal plane stored on its side.
+    let down_left = [[0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0]];
+    assert_eq!(planes(down_left), (3, 2, vec![0.0, 2.0, 4.0, 1.0, 3.0, 5.0]));
+}
+
+#[test]
+fn a_file_that_does_not_say_where_it_lies_is_noted() {
+    let files = Files::new();
+    assert_eq!(files.decode("a.nii", &volume([2, 2, 2], [1.0; 3])).unwrap().notes, [Note::OrientationUnknown]);
 }

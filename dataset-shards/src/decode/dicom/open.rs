@@ -1,0 +1,120 @@
+//! From bytes to a data set, with what files leave out put back: preamble, file meta group, transfer syntax.
+
+use std::io::{Cursor, Read};
+
+use dicom_core::header::Header;
+use dicom_dictionary_std::{tags, uids};
+use dicom_encoding::decode::Decode;
+use dicom_encoding::decode::explicit_le::ExplicitVRLittleEndianDecoder;
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::{TransferSyntaxIndex, TransferSyntaxRegistry};
+use flate2::read::DeflateDecoder;
+
+use super::codec::{BIG_ENDIAN, Syntax};
+use super::{lengths, malformed, truncated, unsupported};
+use crate::decode::{DecodeError, FILE_BYTES_MAX};
+
+/// Bytes in front of the magic code.
+const PREAMBLE: usize = 128;
+const MAGIC: &[u8] = b"DICM";
+/// The group of the file meta elements.
+const META_GROUP: u16 = 2;
+/// The first group of a data set.
+const IDENTIFYING_GROUP: u16 = 8;
+/// A first element longer than this is no first element.
+const FIRST_ELEMENT_MAX: u32 = 1 << 16;
+
+/// The attributes of a file, and how its pixels are encoded.
+pub(super) struct DataSet {
+    pub(super) object: InMemDicomObject,
+    pub(super) syntax: Syntax,
+}
+
+/// Whether the bytes are those of a DICOM file without preamble and magic code.
+pub(in crate::decode) fn is_without_preamble(bytes: &[u8]) -> bool {
+    let Some(&[a, b, c, d, e, f, g, h]) = bytes.first_chunk::<8>() else { return false };
+    let little = [u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])];
+    let big = [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])];
+    let begins = |[group, element]: [u16; 2]| matches!(group, META_GROUP | IDENTIFYING_GROUP) && element <= 0x18;
+    let is_explicit = [e, f].iter().all(u8::is_ascii_uppercase);
+    let length = u32::from_le_bytes([e, f, g, h]);
+    (begins(little) && (is_explicit || length <= FIRST_ELEMENT_MAX)) || (begins(big) && is_explicit)
+}
+
+/// Reads a file.
+pub(super) fn open(bytes: &[u8]) -> Result<DataSet, DecodeError> {
+    let start = if bytes.get(PREAMBLE..PREAMBLE + MAGIC.len()) == Some(MAGIC) { PREAMBLE + MAGIC.len() } else { 0 };
+    let (uid, start) = file_meta(bytes, start)?;
+    let mut data = bytes.get(start..).unwrap_or_default();
+    let inflated;
+    if uid.as_deref() == Some(uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN) {
+        inflated = inflate(data)?;
+        data = &inflated;
+    }
+    let uid = uid.unwrap_or_else(|| guess(data).to_owned());
+    let named = TransferSyntaxRegistry.get(&uid);
+    let named = named.ok_or_else(|| unsupported("an unknown transfer syntax", "one of the standard"))?;
+    let syntax = Syntax::of(&uid).ok_or_else(|| {
+        unsupported(
+            &format!("transfer syntax `{}`", named.name()),
+            "uncompressed, deflated, RLE, JPEG, JPEG-LS or JPEG 2000",
+        )
+    })?;
+    // Some files say one thing and do another: without letters in the place of a representation there are none.
+    let grammar = match uid.as_str() {
+        BIG_ENDIAN => BIG_ENDIAN,
+        _ if !is_explicit(data) => uids::IMPLICIT_VR_LITTLE_ENDIAN,
+        _ => uids::EXPLICIT_VR_LITTLE_ENDIAN,
+    };
+    let grammar = TransferSyntaxRegistry.get(grammar).unwrap_or(named);
+    lengths::check(data, grammar)?;
+    let object = InMemDicomObject::read_dataset_with_ts(Cursor::new(data), grammar)
+        .map_err(|_| malformed("the data set cannot be read"))?;
+    Ok(DataSet { object, syntax })
+}
+
+/// The transfer syntax that the file meta group names, if any, and where the group ends.
+fn file_meta(bytes: &[u8], start: usize) -> Result<(Option<String>, usize), DecodeError> {
+    let (mut at, mut uid) = (start, None);
+    let decoder = ExplicitVRLittleEndianDecoder::default();
+    while let Some(rest) = bytes.get(at..).filter(|rest| rest.starts_with(&META_GROUP.to_le_bytes())) {
+        let (header, length) = decoder
+            .decode_header(&mut Cursor::new(rest))
+            .map_err(|_| malformed("the file meta group cannot be read"))?;
+        let claimed = header.len.get().unwrap_or(u32::MAX) as usize;
+        let value = rest.get(length..).and_then(|rest| rest.get(..claimed));
+        let value = value.ok_or_else(|| truncated("the file ends inside the file meta group".to_owned()))?;
+        if header.tag() == tags::TRANSFER_SYNTAX_UID {
+            uid = Some(String::from_utf8_lossy(value).trim_matches(['\0', ' ']).to_owned());
+        }
+        at += length + claimed;
+    }
+    Ok((uid, at))
+}
+
+fn is_explicit(data: &[u8]) -> bool {
+    data.get(4..6).is_some_and(|letters| letters.iter().all(u8::is_ascii_uppercase))
+}
+
+/// The transfer syntax of a data set that nothing names.
+fn guess(data: &[u8]) -> &'static str {
+    match (is_explicit(data), data.first()) {
+        (false, _) => uids::IMPLICIT_VR_LITTLE_ENDIAN,
+        // The first group is below 256: its high byte is zero.
+        (true, Some(0)) => BIG_ENDIAN,
+        (true, _) => uids::EXPLICIT_VR_LITTLE_ENDIAN,
+    }
+}
+
+fn inflate(data: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let mut inflated = Vec::new();
+    DeflateDecoder::new(data)
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut inflated)
+        .map_err(|_| malformed("the deflated data set cannot be inflated"))?;
+    if inflated.len() as u64 > FILE_BYTES_MAX {
+        let found = inflated.len() as u64;
+        return Err(DecodeError::TooLarge { what: "bytes when inflated", found, limit: FILE_BYTES_MAX });
+    }
+    Ok(inflated)
+}

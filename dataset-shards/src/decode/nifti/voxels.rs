@@ -1,0 +1,117 @@
+//! From the bytes of voxels to values.
+
+use std::io::Read;
+
+use super::header::Header;
+use super::{malformed, truncated};
+use crate::decode::DecodeError;
+
+/// What a voxel is stored as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DataType {
+    U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    U64,
+    I64,
+    F32,
+    F64,
+    /// Red, green and blue of 8 bits, and transparency with the fourth.
+    Colour {
+        samples: usize,
+    },
+}
+
+impl DataType {
+    /// By the codes of nifti1.h.
+    pub(super) fn of(code: i16) -> Result<Self, DecodeError> {
+        Ok(match code {
+            2 => Self::U8,
+            256 => Self::I8,
+            512 => Self::U16,
+            4 => Self::I16,
+            768 => Self::U32,
+            8 => Self::I32,
+            1280 => Self::U64,
+            1024 => Self::I64,
+            16 => Self::F32,
+            64 => Self::F64,
+            128 => Self::Colour { samples: 3 },
+            2304 => Self::Colour { samples: 4 },
+            32 | 1792 | 2048 | 1536 | 1 => {
+                let what = format!("NIfTI data type {code}");
+                return Err(DecodeError::Unsupported {
+                    what,
+                    expected: "one real number a voxel, of 8 to 64 bits, or RGB",
+                });
+            }
+            _ => return Err(malformed("the data type is unknown")),
+        })
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::U8 | Self::I8 => 1,
+            Self::U16 | Self::I16 => 2,
+            Self::U32 | Self::I32 | Self::F32 => 4,
+            Self::U64 | Self::I64 | Self::F64 => 8,
+            Self::Colour { samples } => samples,
+        }
+    }
+}
+
+/// Voxels converted at a time: what fits a cache.
+const CHUNK: usize = 1 << 14;
+
+/// Reads the first volume. Memory grows with what the stream really holds, whatever the header claims.
+pub(super) fn read(stream: &mut impl Read, header: &Header) -> Result<Vec<f32>, DecodeError> {
+    let count = header.shape.iter().map(|&side| side as usize).product::<usize>();
+    let width = header.data_type.bytes();
+    let mut voxels = Vec::new();
+    let mut chunk = vec![0; CHUNK * width];
+    while voxels.len() < count {
+        let bytes = &mut chunk[..CHUNK.min(count - voxels.len()) * width];
+        stream.read_exact(bytes).map_err(|_| truncated("the file ends inside the data"))?;
+        convert(bytes, header, &mut voxels);
+    }
+    Ok(voxels)
+}
+
+fn convert(bytes: &[u8], header: &Header, voxels: &mut Vec<f32>) {
+    /// Numbers of a type, of the byte order of the file.
+    macro_rules! numbers {
+        ($type:ty) => {{
+            let (numbers, _) = bytes.as_chunks::<{ size_of::<$type>() }>();
+            let read = if header.big_endian { <$type>::from_be_bytes } else { <$type>::from_le_bytes };
+            extend(voxels, numbers.iter().map(|&bytes| read(bytes) as f64), header.scaling);
+        }};
+    }
+    match header.data_type {
+        DataType::U8 => numbers!(u8),
+        DataType::I8 => numbers!(i8),
+        DataType::U16 => numbers!(u16),
+        DataType::I16 => numbers!(i16),
+        DataType::U32 => numbers!(u32),
+        DataType::I32 => numbers!(i32),
+        DataType::U64 => numbers!(u64),
+        DataType::I64 => numbers!(i64),
+        DataType::F32 => numbers!(f32),
+        DataType::F64 => numbers!(f64),
+        // ITU-R BT.601.
+        DataType::Colour { samples } => voxels.extend(
+            bytes
+                .chunks_exact(samples)
+                .map(|pixel| 0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2])),
+        ),
+    }
+}
+
+fn extend(voxels: &mut Vec<f32>, numbers: impl Iterator<Item = f64>, scaling: Option<(f64, f64)>) {
+    match scaling {
+        None | Some((1.0, 0.0)) => voxels.extend(numbers.map(|number| number as f32)),
+        Some((slope, intercept)) => voxels.extend(numbers.map(|number| (number * slope + intercept) as f32)),
+    }
+}

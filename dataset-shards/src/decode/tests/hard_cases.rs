@@ -1,0 +1,231 @@
+//! What becomes of each file of the collections of odd and broken files, where they are at hand: their manifests say what must.
+//!
+//! `VISMAE_TEST_DATA` names the folder that holds them; `../shared/data` beside the checkout is looked at without it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::super::nifti::{self, directions};
+use super::super::*;
+
+/// Files that should be read and are not: JPEG-LS in colour has no well-kept decoder in Rust.
+const MISSED: [&str; 3] = ["public/JLSL_RGB_ILV0.dcm", "public/JLSL_RGB_ILV1.dcm", "public/JLSN_RGB_ILV0.dcm"];
+
+/// One row of a manifest.
+struct Row(BTreeMap<String, String>);
+
+impl Row {
+    fn text(&self, column: &str) -> &str {
+        self.0.get(column).map_or("", String::as_str)
+    }
+
+    fn number(&self, column: &str) -> Option<f64> {
+        self.text(column).parse().ok()
+    }
+}
+
+/// A collection and its rows; none where it is not at hand, which is said.
+fn collection(name: &str) -> Option<(PathBuf, Vec<Row>)> {
+    let data = std::env::var_os("VISMAE_TEST_DATA").map(PathBuf::from);
+    let data = data.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
+    let folder = data.join(name);
+    let Ok(mut reader) = csv::Reader::from_path(folder.join("MANIFEST.csv")) else {
+        eprintln!("left out: no `{}`", folder.display());
+        return None;
+    };
+    let rows = reader.deserialize().map(|row| Row(row.unwrap())).collect();
+    Some((folder, rows))
+}
+
+/// Every row whose file was not treated as the manifest demands, with what happened.
+fn failures(name: &str, judge: impl Fn(&Row, &Path, &Decoded) -> Result<(), String>) -> Vec<String> {
+    let Some((folder, rows)) = collection(name) else { return Vec::new() };
+    let mut failures = Vec::new();
+    for row in &rows {
+        let file = row.text("file");
+        let path = folder.join(file);
+        let outcome = match (decode(&path), row.text("expect")) {
+            (Ok(decoded), "ingest" | "ingest_or_reject") => judge(row, &path, &decoded),
+            (Ok(_), expected) => Err(format!("decoded, expected {expected}")),
+            (Err(DecodeError::NotAnImage { .. }), "skip_not_image") => Ok(()),
+            (Err(DecodeError::NotAnImage { kind }), expected) => Err(format!("skipped as {kind}, expected {expected}")),
+            (Err(DecodeError::Unsupported { .. }), "ingest") if MISSED.contains(&file) => Ok(()),
+            (Err(_), "reject" | "ingest_or_reject") => Ok(()),
+            (Err(error), expected) => Err(format!("refused: {error}, expected {expected}")),
+        };
+        if let Err(failure) = outcome {
+            failures.push(format!("{file} ({}): {failure}", row.text("why")));
+        }
+    }
+    failures
+}
+
+/// Smallest, largest and mean of the finite values.
+fn figures(decoded: &Decoded) -> [f64; 3] {
+    let values: Vec<f64> = decoded.volume.voxels.iter().map(|&v| f64::from(v)).filter(|v| v.is_finite()).collect();
+    let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
+    [low, high, values.iter().sum::<f64>() / values.len() as f64]
+}
+
+/// Within a thousandth, which is what the collections ask for.
+fn check_near(found: f64, expected: f64, what: &str) -> Result<(), String> {
+    if (found - expected).abs() <= 1e-3 * expected.abs() + 1e-4 {
+        return Ok(());
+    }
+    Err(format!("{what} is {found}, expected {expected}"))
+}
+
+fn check_figures(row: &Row, decoded: &Decoded) -> Result<(), String> {
+    let columns = ["value_min", "value_max", "value_mean"];
+    columns.iter().zip(figures(decoded)).try_for_each(|(column, found)| match row.number(column) {
+        Some(expected) => check_near(found, expected, column),
+        None => Ok(()),
+    })
+}
+
+fn judge_dicom(row: &Row, path: &Path, decoded: &Decoded) -> Result<(), String> {
+    let volume = &decoded.volume;
+    let size = [volume.height, volume.width, volume.planes().len() as u32].map(f64::from);
+    for (column, found) in ["rows", "cols", "frames"].iter().zip(size) {
+        if row.number(column).is_some_and(|expected| expected != found) {
+            return Err(format!("{column} is {found}, expected {}", row.text(column)));
+        }
+    }
+    let [low, high, mean] = figures(decoded);
+    let note = row.text("expect_note");
+    if let Some(expected) = note.strip_prefix("SUVbw max ") {
+        let words: Vec<&str> = expected.split(' ').collect();
+        check_near(high, words[0].parse().unwrap(), "largest SUV")?;
+        return check_near(mean, words[2].parse().unwrap(), "mean SUV");
+    }
+    let is_uptake = decoded.modality == Some(Modality::Pet) && !decoded.notes.contains(&Note::PetWithoutSuv);
+    let is_colour = row.text("samples") == "3" || row.text("photometric") == "PALETTE COLOR";
+    if is_uptake || is_colour || decoded.notes.contains(&Note::OutsideRegionsBlanked) {
+        // The manifest has activity, colours or indices, and the blanked parts; only grey levels can be looked at.
+        let levels = if row.text("photometric") == "PALETTE COLOR" {
+            65535.0
+        } else {
+            255.0_f64.max(row.number("value_max").unwrap_or(0.0))
+        };
+        return if low >= 0.0 && high <= levels { Ok(()) } else { Err(format!("levels from {low} to {high}")) };
+    }
+    check_figures(row, decoded)?;
+    check_stored(row, path)
+}
+
+/// The stored pixels to the last bit, where the manifest has a hash of them and no decoder may round.
+fn check_stored(row: &Row, path: &Path) -> Result<(), String> {
+    let is_lossy = matches!(row.text("transfer_syntax").rsplit('.').next(), Some("50" | "51" | "81" | "91"));
+    // The hash is of the bits as they lie there, those above the stored ones included.
+    let is_dirty = row.text("why").contains("above HighBit");
+    let expected = row.text("pixel_sha256");
+    if is_lossy || is_dirty || expected.is_empty() || row.text("expect") != "ingest" {
+        return Ok(());
+    }
+    let (values, bits) = dicom::stored(&std::fs::read(path).unwrap()).map_err(|error| error.to_string())?;
+    let mut hash = Sha256::new();
+    for value in values {
+        match bits {
+            8 => hash.update([value as i32 as u8]),
+            _ => hash.update((value as i32 as u16).to_le_bytes()),
+        }
+    }
+    let found = format!("{:x}", hash.finalize());
+    // Some of the hashes are given by their first digits.
+    if found.starts_with(expected) { Ok(()) } else { Err("the stored pixels have another hash".to_owned()) }
+}
+
+fn judge_nifti(row: &Row, path: &Path, decoded: &Decoded) -> Result<(), String> {
+    // Of a series of volumes the first is taken, and the figures are of all.
+    let is_series = row.text("shape").split('x').nth(3).is_some_and(|volumes| volumes != "1");
+    if !is_series {
+        check_figures(row, decoded)?;
+    }
+    if let Some(expected) = row.text("expect_note").split("have sha256 ").nth(1) {
+        let raw = nifti::read(&std::fs::read(path).unwrap()).map_err(|error| error.to_string())?;
+        let mut hash = Sha256::new();
+        right_front_up(&raw).iter().for_each(|value| hash.update(value.to_le_bytes()));
+        if format!("{:x}", hash.finalize()) != expected {
+            return Err("the volume turned to right, front and up has another hash".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// The voxels with the axes to the right, to the front and up, the first fastest.
+fn right_front_up(raw: &nifti::RawVolume) -> Vec<f32> {
+    let shape = raw.grid.shape.map(|side| side as usize);
+    let strides = [1, shape[0], shape[0] * shape[1]];
+    let found = directions(&raw.grid.affine.unwrap());
+    let places = |world: usize| {
+        let axis = (0..3).find(|&axis| found[axis].world == world).unwrap();
+        let (side, stride, along) = (shape[axis], strides[axis], found[axis].positive);
+        (0..side).map(move |at| stride * if along { at } else { side - 1 - at })
+    };
+    let mut turned = Vec::with_capacity(raw.voxels.len());
+    for up in places(2) {
+        for front in places(1) {
+            turned.extend(places(0).map(|right| raw.voxels[right + front + up]));
+        }
+    }
+    turned
+}
+
+fn judge_raster(row: &Row, _: &Path, decoded: &Decoded) -> Result<(), String> {
+    let volume = &decoded.volume;
+    let found = [volume.width, volume.height].map(f64::from);
+    let expected = [row.number("width"), row.number("height")].map(Option::unwrap);
+    if found == expected { Ok(()) } else { Err(format!("{found:?} pixels, expected {expected:?}")) }
+}
+
+#[test]
+fn every_dicom_file_is_treated_as_it_must() {
+    assert_eq!(failures("hard_dicom", judge_dicom), [""; 0]);
+}
+
+#[test]
+fn every_nifti_file_is_treated_as_it_must() {
+    // As an image of its own, a mask of another shape is whole.
+    let others = |failure: &String| !failure.contains("_wrong_shape");
+    assert_eq!(failures("hard_nifti", judge_nifti).into_iter().filter(others).collect::<Vec<_>>(), [""; 0]);
+}
+
+#[test]
+fn every_raster_file_is_treated_as_it_must() {
+    assert_eq!(failures("hard_raster", judge_raster), [""; 0]);
+}
+
+#[test]
+fn files_that_hold_the_same_image_decode_to_the_same_bits() {
+    let Some((folder, rows)) = collection("hard_dicom") else { return };
+    let mut groups: BTreeMap<&str, Vec<(&str, Decoded)>> = BTreeMap::new();
+    let lossless = |row: &&Row| row.text("why").starts_with("same HU array");
+    for row in rows.iter().filter(lossless) {
+        let decoded = decode(&folder.join(row.text("file"))).unwrap();
+        groups.entry(row.text("group")).or_default().push((row.text("file"), decoded));
+    }
+    for members in groups.values() {
+        assert!(members.len() > 5);
+        for (file, decoded) in members {
+            assert!(decoded.volume.voxels == members[0].1.volume.voxels, "{file} differs from {}", members[0].0);
+        }
+    }
+}
+
+#[test]
+fn every_mask_is_treated_as_it_must() {
+    let Some((folder, rows)) = collection("hard_nifti") else { return };
+    for row in rows.iter().filter(|row| row.text("file").starts_with("masks/")) {
+        let file = row.text("file");
+        let image = decode(&folder.join(format!("derived/{}_int16.nii.gz", &file[6..8]))).unwrap();
+        let labels = decode_labels(&folder.join(file), &image);
+        let marked = labels.map(|labels| labels.classes.iter().filter(|&&class| class != 0).count());
+        match row.text("expect_note").strip_suffix(" foreground voxels") {
+            Some(expected) => assert_eq!(marked.unwrap().to_string(), expected, "{file}"),
+            None if row.text("expect") == "ingest" => assert!(marked.is_ok(), "{file}"),
+            None => assert!(marked.is_err(), "{file}"),
+        }
+    }
+}
