@@ -104,6 +104,8 @@ impl Coordinator {
     pub(crate) fn explain(&self, status: Status) -> Failure {
         let exit = match status.code() {
             Code::Unavailable | Code::DeadlineExceeded => Exit::Unreachable,
+            // What answers there does not speak gRPC.
+            _ if std::error::Error::source(&status).is_some() => Exit::Unreachable,
             Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists => Exit::Usage,
             _ => Exit::WorkFailed,
         };

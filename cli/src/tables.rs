@@ -16,7 +16,8 @@ pub(crate) fn jobs(pipelines: &[PipelineView]) -> String {
 }
 
 fn job_row(job: &JobView) -> [String; 8] {
-    let progress = job.progress.as_ref();
+    let is_over = ["succeeded", "failed", "cancelled"].contains(&job.state);
+    let progress = job.progress.as_ref().filter(|_| !is_over);
     [
         job.name.clone(),
         job.kind.clone(),

@@ -4,7 +4,7 @@ mod own_images;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -55,10 +55,12 @@ fn phantoms(vismae: &Path, out: &Path) -> Result<PathBuf> {
     let (whole, partial) = (out.join("phantom"), out.join("phantom.partial"));
     clear(&partial)?;
     let mut make = Command::new(vismae);
-    make.arg("phantom").arg(&partial);
+    // Its own words would name a folder that is gone when they are read.
+    make.arg("phantom").arg(&partial).stdout(Stdio::null());
     cargo::run(make)?;
     clear(&whole)?;
     fs::rename(&partial, &whole).with_context(|| format!("`{}` cannot be put in place", whole.display()))?;
+    println!("the phantoms are in {}", whole.display());
     Ok(whole)
 }
 

@@ -159,10 +159,7 @@ fn settings_in_place(places: &Places) -> Finding {
     let file = places.settings();
     match settings::libtorch(&file) {
         Some(_) => Finding::Found(file.display().to_string()),
-        None => Finding::Missing {
-            why: format!("`{}` is not written yet", file.display()),
-            how_to_get: "cargo xtask setup",
-        },
+        None => Finding::Optional { how_to_get: "not written yet; the first `setup`, `demo` or `test` does" },
     }
 }
 

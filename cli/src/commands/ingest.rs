@@ -62,7 +62,8 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
     let (spec, store_url) = specification(&options)?;
     let store = Store::open(&store_url).or_fail(Exit::Usage)?;
     let threads = options.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
-    let how = IngestOptions { threads: threads.max(1), pseudonym_key: PseudonymKey::from_environment() };
+    let pseudonym_key = PseudonymKey::from_environment().or_fail(Exit::Usage)?;
+    let how = IngestOptions { threads: threads.max(1), pseudonym_key };
 
     let cancel = CancellationToken::new();
     let mut interrupts = Interrupts::listen()?;
@@ -152,6 +153,8 @@ struct SummaryView {
     duplicates: u64,
     nearly_empty: u64,
     not_images: u64,
+    /// Files that are unusual in a way that is no fault, by the code of the note.
+    notes: BTreeMap<String, u64>,
     /// Refused files by the code of the reason.
     quarantined: BTreeMap<String, u64>,
     /// Where their list lies in the store.
@@ -177,6 +180,7 @@ impl SummaryView {
             duplicates: summary.duplicates,
             nearly_empty: summary.nearly_empty,
             not_images: summary.not_images,
+            notes: summary.notes.iter().map(|(note, files)| ((*note).to_owned(), *files)).collect(),
             quarantined: summary.quarantined.iter().map(|(reason, files)| ((*reason).to_owned(), *files)).collect(),
             quarantine: summary.quarantine.clone(),
             seconds: summary.seconds,
@@ -198,6 +202,9 @@ fn describe(view: &SummaryView) -> String {
         if count > 0 {
             text.push_str(&format!("\n{count} {what}"));
         }
+    }
+    for (note, files) in &view.notes {
+        text.push_str(&format!("\n{files} files noted as {note}"));
     }
     if let Some(list) = &view.quarantine {
         let reasons: Vec<String> = view.quarantined.iter().map(|(reason, files)| format!("{reason} {files}")).collect();

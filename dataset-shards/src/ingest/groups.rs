@@ -116,6 +116,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
+    use super::super::input::ModalityHint;
     use super::*;
 
     fn item(source: &str, patient: Option<&str>, group: Option<&str>, split: Option<Split>) -> Item {
@@ -123,8 +124,7 @@ mod tests {
             source: source.into(),
             root: Arc::from(Path::new(".")),
             file: "a.png".to_owned(),
-            modality: None,
-            unknown_modality: None,
+            modality: ModalityHint::None,
             patient: patient.map(str::to_owned),
             group: group.map(str::to_owned),
             label: None,

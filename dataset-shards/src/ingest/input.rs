@@ -55,6 +55,18 @@ pub enum ListError {
     },
 }
 
+/// What the listing says of the modality.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ModalityHint {
+    /// By the manifest.
+    Stated(Modality),
+    /// By the manifest, and none of ours. A fault only if the file turns out to hold an image.
+    Unknown(String),
+    /// By the name of a folder, which a header overrides.
+    Folder(Modality),
+    None,
+}
+
 /// One file to be read.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
@@ -64,10 +76,7 @@ pub(super) struct Item {
     pub(super) root: Arc<Path>,
     /// Path of the file in its set.
     pub(super) file: String,
-    /// Stated by the manifest or by a folder's name.
-    pub(super) modality: Option<Modality>,
-    /// Stated by the manifest, and none of ours. A fault only if the file turns out to hold an image.
-    pub(super) unknown_modality: Option<String>,
+    pub(super) modality: ModalityHint,
     /// The patient of this id, wherever else the id occurs.
     pub(super) patient: Option<String>,
     /// Look-alikes and relatives that belong together; the name means something in its own set only.

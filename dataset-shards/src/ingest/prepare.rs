@@ -2,9 +2,9 @@
 
 use vismae_core::spec::{IngestSpec, Modality};
 
-use super::input::Item;
+use super::input::{Item, ModalityHint};
 use super::quarantine::Refusal;
-use crate::decode::{self, DecodeError};
+use crate::decode::{self, DecodeError, Note};
 use crate::frame::pgm;
 use crate::normalise;
 use crate::sample::SampleId;
@@ -29,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) frames: Vec<PreparedFrame>,
     /// Slices left out because they show little but background.
     pub(super) nearly_empty: u64,
+    /// What is unusual about the file.
+    pub(super) notes: Vec<Note>,
 }
 
 /// One frame, encoded.
@@ -78,16 +80,30 @@ fn try_prepare(item: &Item, spec: &IngestSpec) -> Result<Option<Prepared>, Refus
         nearly_empty: normalised.nearly_empty,
         spacing_mm: volume.spacing_mm.map(|[row, column]| [stretch(row, volume.height), stretch(column, volume.width)]),
         patient: decoded.patient,
+        notes: decoded.notes,
     }))
 }
 
-/// The manifest's word, else the file's.
+/// The manifest's word, which a header must not contradict; else the header's, else the folder's.
 fn modality(item: &Item, of_file: Option<Modality>) -> Result<Modality, Refusal> {
-    let unknown = |message: String| Refusal::new("decode", "modality_unknown", message);
-    if let Some(code) = &item.unknown_modality {
-        return Err(unknown(format!("modality `{code}` is unknown, expected CT, MR, PT, XR or US")));
+    let refused = |code, message: String| Err(Refusal::new("decode", code, message));
+    match (&item.modality, &of_file) {
+        (ModalityHint::Stated(stated), Some(found)) if stated != found => refused(
+            "modality_conflict",
+            format!("the manifest says {stated}, the header {found}: expected one modality for one file"),
+        ),
+        (ModalityHint::Stated(modality), _) | (ModalityHint::Folder(_) | ModalityHint::None, Some(modality)) => {
+            Ok(*modality)
+        }
+        (ModalityHint::Folder(modality), None) => Ok(*modality),
+        (ModalityHint::Unknown(code), _) => {
+            refused("modality_unknown", format!("modality `{code}` is unknown, expected CT, MR, PT, XR or US"))
+        }
+        (ModalityHint::None, None) => refused(
+            "modality_unknown",
+            "nothing tells the modality, expected a manifest with a column `modality`, a folder named by a modality (`CT/`), \
+             or a DICOM header"
+                .to_owned(),
+        ),
     }
-    let expected =
-        "expected a manifest with a column `modality`, a folder named by a modality (`CT/`), or a DICOM header";
-    item.modality.or(of_file).ok_or_else(|| unknown(format!("nothing tells the modality, {expected}")))
 }

@@ -4,10 +4,37 @@ use std::fmt;
 
 /// Set in the environment by whoever runs an ingest of real patients, and kept outside the store.
 const VARIABLE: &str = "VISMAE_PSEUDONYM_KEY";
+/// Names a file that holds it.
+const FILE_VARIABLE: &str = "VISMAE_PSEUDONYM_KEY_FILE";
+/// Fewest characters of a secret.
+const SECRET_MIN: usize = 16;
 /// Turns a secret text into a key; not used for anything else.
 const CONTEXT: &str = "vismae 2026 pseudonym key v1";
 /// Known to everyone, so pseudonyms made with it can be guessed from a list of patient ids.
 const DEVELOPMENT_SECRET: &str = "vismae development key: not for real patients";
+
+/// The environment gives no usable key.
+#[derive(Debug, thiserror::Error)]
+pub enum PseudonymKeyError {
+    /// It is too easily guessed.
+    #[error(
+        "`{variable}` gives a secret of {characters} characters, expected {SECRET_MIN} or more, as `openssl rand -hex 32` makes"
+    )]
+    Short {
+        /// The variable.
+        variable: &'static str,
+        /// Its characters.
+        characters: usize,
+    },
+    /// The file can't be read.
+    #[error("the file `{file}` of `{FILE_VARIABLE}` cannot be read")]
+    File {
+        /// The file.
+        file: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
 
 /// The secret that pseudonyms are keyed by. Equal keys give equal pseudonyms over runs and corpora; without the key a
 /// pseudonym cannot be checked against a guessed id.
@@ -26,17 +53,31 @@ impl PseudonymKey {
         Self(blake3::derive_key(CONTEXT, secret.as_bytes()))
     }
 
-    /// The key of `VISMAE_PSEUDONYM_KEY`, or, with a warning, the development key that is written in this program.
-    pub fn from_environment() -> Self {
-        match std::env::var(VARIABLE) {
-            Ok(secret) if !secret.is_empty() => Self::from_secret(&secret),
-            _ => {
-                tracing::warn!(
-                    variable = VARIABLE,
-                    "no pseudonym key is set: the development key is used, which is public and not for real patients"
-                );
-                Self::from_secret(DEVELOPMENT_SECRET)
+    /// The key of `VISMAE_PSEUDONYM_KEY`, or of the file that `VISMAE_PSEUDONYM_KEY_FILE` names, or, with a warning, the
+    /// development key that is written in this program.
+    ///
+    /// # Errors
+    /// [`PseudonymKeyError`]: a secret that can be guessed protects nobody.
+    pub fn from_environment() -> Result<Self, PseudonymKeyError> {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let secret = match (set(VARIABLE), set(FILE_VARIABLE)) {
+            (Some(secret), _) => Some((VARIABLE, secret)),
+            (None, Some(file)) => {
+                let read = std::fs::read_to_string(&file).map_err(|source| PseudonymKeyError::File { file, source })?;
+                Some((FILE_VARIABLE, read.trim_end().to_owned()))
             }
+            (None, None) => None,
+        };
+        let Some((variable, secret)) = secret else {
+            tracing::warn!(
+                variable = VARIABLE,
+                "no pseudonym key is set: the development key is used, which is public and not for real patients"
+            );
+            return Ok(Self::from_secret(DEVELOPMENT_SECRET));
+        };
+        match secret.chars().count() {
+            SECRET_MIN.. => Ok(Self::from_secret(&secret)),
+            characters => Err(PseudonymKeyError::Short { variable, characters }),
         }
     }
 

@@ -118,6 +118,9 @@ impl Intake {
         let label = item.label.as_ref().and_then(|label| self.classes.binary_search(label).ok());
         let label = label.and_then(|label| i64::try_from(label).ok());
         self.summary.nearly_empty += prepared.nearly_empty;
+        for note in prepared.notes {
+            *self.summary.notes.entry(note.code()).or_default() += 1;
+        }
         let mut conflict = false;
         for frame in prepared.frames {
             if let Some(&known) = self.seen.get(&frame.id) {
@@ -169,7 +172,7 @@ impl Intake {
         let mut summary = self.summary;
         if self.seen.is_empty() {
             let quarantine = write_quarantine(store, &spec.corpus, "uncommitted", &self.refused).await?;
-            let refused = describe_refused(&summary, quarantine.as_deref());
+            let refused = describe_refused(&summary, quarantine.as_deref(), self.refused.first());
             return Err(IngestError::NoFrames { inputs: spec.inputs.clone(), files: summary.files, refused });
         }
         let shards = self.shards.finish().await?;
@@ -181,7 +184,7 @@ impl Intake {
     }
 }
 
-fn describe_refused(summary: &IngestSummary, quarantine: Option<&str>) -> String {
+fn describe_refused(summary: &IngestSummary, quarantine: Option<&str>, first: Option<&Quarantined>) -> String {
     let mut parts: Vec<String> =
         summary.quarantined.iter().map(|(code, files)| format!("{files} quarantined as `{code}`")).collect();
     if summary.not_images > 0 {
@@ -189,6 +192,9 @@ fn describe_refused(summary: &IngestSummary, quarantine: Option<&str>) -> String
     }
     if summary.nearly_empty > 0 {
         parts.push(format!("{} slices show little but background", summary.nearly_empty));
+    }
+    if let Some(first) = first {
+        parts.push(format!("the first because {}", first.refusal.message));
     }
     if let Some(path) = quarantine {
         parts.push(format!("the list is `{path}`"));

@@ -25,6 +25,8 @@ pub struct IngestSummary {
     pub duplicates: u64,
     /// Slices of volumes left out because they show little but background.
     pub nearly_empty: u64,
+    /// Files that are unusual in a way that is no fault, by the code of the note.
+    pub notes: BTreeMap<&'static str, u64>,
     /// Wall-clock time.
     pub seconds: f64,
     /// The version that holds these frames.

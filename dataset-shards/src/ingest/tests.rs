@@ -218,3 +218,29 @@ async fn an_unknown_modality_is_no_fault_of_what_is_no_image() {
     assert_eq!((summary.total_frames(), summary.not_images), (1, 1));
     assert_eq!(summary.quarantined, BTreeMap::from([("modality_unknown", 1)]));
 }
+
+/// The DICOM files of one modality in the phantom corpus.
+fn dicom_files(modality: &str) -> Vec<std::path::PathBuf> {
+    let of =
+        walkdir::WalkDir::new(phantom_folder()).sort_by_file_name().into_iter().map(|entry| entry.unwrap().into_path());
+    let wanted = format!("/{modality}/");
+    of.filter(|path| path.extension().is_some_and(|ending| ending == "dcm") && path.to_string_lossy().contains(&wanted))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_header_counts_more_than_a_folder_and_may_not_contradict_a_manifest() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("loose/ct")).unwrap();
+    std::fs::create_dir_all(folder.path().join("listed")).unwrap();
+    for (at, path) in dicom_files("mr").into_iter().take(2).enumerate() {
+        let place = ["loose/ct/a.dcm", "listed/b.dcm"][at];
+        std::fs::copy(path, folder.path().join(place)).unwrap();
+    }
+    std::fs::write(folder.path().join("listed/manifest.csv"), "file,modality\nb.dcm,CT\n").unwrap();
+    let store = Store::open("memory://").unwrap();
+    let (loose, listed) = (folder.path().join("loose"), folder.path().join("listed"));
+    let summary = ingest_all(&store, &[&loose, &listed]).await.unwrap();
+    assert_eq!(summary.frames.keys().map(|(modality, _)| *modality).collect::<Vec<_>>(), [Modality::Mr]);
+    assert_eq!(summary.quarantined, BTreeMap::from([("modality_conflict", 1)]));
+}

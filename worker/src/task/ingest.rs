@@ -11,7 +11,8 @@ use super::progress::{ProgressMeter, Tick};
 use super::{Outcome, TaskContext};
 
 pub(super) fn run(context: &TaskContext, spec: &IngestSpec) -> Result<Outcome, TaskError> {
-    let options = IngestOptions { threads: context.threads.get(), pseudonym_key: PseudonymKey::from_environment() };
+    let pseudonym_key = PseudonymKey::from_environment().map_err(|error| TaskError::input_from(&error))?;
+    let options = IngestOptions { threads: context.threads.get(), pseudonym_key };
     let meter = Mutex::new(ProgressMeter::new(&context.reporter, "reading", 0));
     let progress = |now: IngestProgress| {
         let tick = Tick { done: now.files_done, total: now.files_total, epoch: 0, loss: None, images: 1 };

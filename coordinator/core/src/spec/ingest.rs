@@ -41,8 +41,8 @@ impl Modality {
             "CT" => Some(Self::Ct),
             "MR" | "MRI" => Some(Self::Mr),
             "PT" | "PET" | "NM" => Some(Self::Pet),
-            "XR" | "CR" | "DX" | "RF" | "MG" | "XA" | "IO" | "PX" | "RG" | "XRAY" | "X-RAY" => Some(Self::XRay),
-            "US" | "IVUS" => Some(Self::Ultrasound),
+            "XR" | "CR" | "DX" | "RF" | "MG" | "XA" | "IO" | "PX" | "RG" | "CXR" | "XRAY" | "X-RAY" => Some(Self::XRay),
+            "US" | "IVUS" | "ULTRASOUND" => Some(Self::Ultrasound),
             _ => None,
         }
     }

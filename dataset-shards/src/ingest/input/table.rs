@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vismae_core::spec::Modality;
 
-use super::{Item, ListError, Refusal, source_name};
+use super::{Item, ListError, ModalityHint, Refusal, source_name};
 use crate::split::Split;
 
 /// Where the known columns are; others are ignored.
@@ -66,8 +66,10 @@ fn item(row: &csv::ByteRecord, columns: &Columns, root: &Arc<Path>, source: &Arc
         root: Arc::clone(root),
         // A path that leads elsewhere is shown by its last part only: the rest may name this machine.
         file: if fault.is_some() { last_part(&file) } else { file },
-        modality: modality.as_deref().and_then(Modality::from_code),
-        unknown_modality: modality.filter(|code| Modality::from_code(code).is_none()),
+        modality: match modality {
+            Some(code) => Modality::from_code(&code).map_or(ModalityHint::Unknown(code), ModalityHint::Stated),
+            None => ModalityHint::None,
+        },
         patient,
         group,
         label: field(columns.label),

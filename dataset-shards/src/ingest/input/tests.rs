@@ -56,18 +56,20 @@ fn manifests_of_the_folders_below_are_all_read() {
 #[test]
 fn a_plain_folder_is_walked_in_order_and_its_folders_name_modality_and_class() {
     let dir = tempfile::tempdir().unwrap();
-    for file in ["x/us/benign/1.png", "CT/2.dcm", "xray/a/b/3.png", "4.png"] {
+    for file in ["x/us/benign/1.png", "CT/2.dcm", "ct/patient/PET/image/5.dcm", "xray/a/b/3.png", "4.png"] {
         write(dir.path(), file, "");
     }
     let items = list_folder(dir.path());
-    let found: Vec<_> = items.iter().map(|item| (item.file.as_str(), item.modality, item.label.as_deref())).collect();
+    let found: Vec<_> =
+        items.iter().map(|item| (item.file.as_str(), item.modality.clone(), item.label.as_deref())).collect();
     assert_eq!(
         found,
         [
-            ("4.png", None, None),
-            ("CT/2.dcm", Some(Modality::Ct), None),
-            ("x/us/benign/1.png", Some(Modality::Ultrasound), Some("benign")),
-            ("xray/a/b/3.png", Some(Modality::XRay), None),
+            ("4.png", ModalityHint::None, None),
+            ("CT/2.dcm", ModalityHint::Folder(Modality::Ct), None),
+            ("ct/patient/PET/image/5.dcm", ModalityHint::Folder(Modality::Pet), None),
+            ("x/us/benign/1.png", ModalityHint::Folder(Modality::Ultrasound), Some("benign")),
+            ("xray/a/b/3.png", ModalityHint::Folder(Modality::XRay), None),
         ]
     );
 }
