@@ -33,6 +33,7 @@ pub(super) fn section(
         }
         (scores.to_html())
         (caution(lead))
+        (comparison.unfinished())
         @if lead.run.classes.len() == 2 {
             div.figures.small {
                 (roc::chart_of_two(comparison)?)

@@ -1,5 +1,6 @@
 //! Fine-tunes that are read side by side: the same task on the same frames, from different first weights.
 
+use maud::{Markup, html};
 use vismae_shards::runs::ClassifyResults;
 
 use super::gather::Segmented;
@@ -14,6 +15,8 @@ pub(super) trait Finetuned {
     fn init(&self) -> &str;
     /// The sources and the modalities it was restricted to.
     fn selection(&self) -> (&[String], &[String]);
+    /// The epoch whose weights were kept, from 0, and how many there were.
+    fn best_epoch(&self) -> (u32, u32);
 }
 
 impl Finetuned for ClassifyResults {
@@ -24,6 +27,10 @@ impl Finetuned for ClassifyResults {
     fn selection(&self) -> (&[String], &[String]) {
         (&self.sources, &self.modalities)
     }
+
+    fn best_epoch(&self) -> (u32, u32) {
+        (self.best_epoch, self.epochs)
+    }
 }
 
 impl Finetuned for Segmented {
@@ -33,6 +40,10 @@ impl Finetuned for Segmented {
 
     fn selection(&self) -> (&[String], &[String]) {
         (&self.results.sources, &self.results.modalities)
+    }
+
+    fn best_epoch(&self) -> (u32, u32) {
+        (self.results.best_epoch, self.results.epochs)
     }
 }
 
@@ -54,6 +65,12 @@ impl<R: Finetuned> Entry<'_, R> {
         if self.is_baseline() { "random weights".to_owned() } else { format!("pre-trained ({})", self.run.init()) }
     }
 
+    /// Whether it was best at its last epoch, so that more of them would have made it better.
+    pub(super) fn was_still_learning(&self) -> bool {
+        let (best, epochs) = self.run.best_epoch();
+        best + 1 >= epochs
+    }
+
     /// Its line in a legend.
     pub(super) fn label(&self) -> String {
         format!("{}: {}", self.name, if self.is_baseline() { "random weights" } else { "pre-trained" })
@@ -66,6 +83,20 @@ pub(super) struct Comparison<'r, R> {
 }
 
 impl<'r, R: Finetuned> Comparison<'r, R> {
+    /// A word on runs that were cut off while they still got better: what they are worth is not known from this.
+    pub(super) fn unfinished(&self) -> Markup {
+        let names: Vec<&str> =
+            self.entries.iter().filter(|entry| entry.was_still_learning()).map(|entry| entry.name).collect();
+        html! {
+            @if !names.is_empty() {
+                p.note {
+                    "Best at the last epoch: " (names.join(", ")) ". With more epochs the scores would rise, and the distance \
+                     between pre-trained and random weights, which learn more slowly, may shrink."
+                }
+            }
+        }
+    }
+
     /// Groups runs by the frames they saw, in the order they come in.
     pub(super) fn group(runs: impl Iterator<Item = (&'r str, &'r R)>) -> Vec<Self> {
         let mut groups: Vec<Vec<(&str, &R)>> = Vec::new();

@@ -61,6 +61,18 @@ pub(super) enum Outcome {
     Nothing,
 }
 
+impl Outcome {
+    /// What the run was told, by key.
+    pub(super) fn settings(&self) -> &[(String, String)] {
+        match self {
+            Self::Pretrained(run) => &run.results.settings,
+            Self::Classified(run) => &run.settings,
+            Self::Segmented(run) => &run.results.settings,
+            Self::Ingested | Self::Nothing => &[],
+        }
+    }
+}
+
 /// A pre-training with its steps and its images.
 pub(super) struct Pretrained {
     pub(super) results: PretrainResults,

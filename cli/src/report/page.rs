@@ -5,7 +5,7 @@ use vismae_shards::runs::ClassifyResults;
 
 use super::comparison::Comparison;
 use super::gather::{Gathered, Outcome, Pretrained, Segmented};
-use super::table::{Table, Tables};
+use super::table::{Cell, Table, Tables};
 use super::{ReportError, classify, corpus, number, palette, pretrain, segment, tiles};
 
 const STYLE: &str = include_str!("style.css");
@@ -116,6 +116,7 @@ fn sections(gathered: &Gathered, tables: &mut Tables) -> Result<Vec<Section>, Re
     let segmentation = all(runs, "This pipeline has no segmentation with results.");
     let corpora = gathered.corpora.iter().map(|corpus| corpus::section(corpus, tables)).collect();
     let corpora = all(corpora, "The results of this pipeline do not name the corpus that they come from.");
+    tables.add(settings(gathered));
     Ok(vec![
         Section { id: "pretraining", title: "Pre-training", body: pretraining },
         Section { id: "classification", title: "Classification", body: classification },
@@ -137,10 +138,27 @@ fn jobs(gathered: &Gathered) -> Markup {
                     Outcome::Ingested => ("done", "ingested; see the corpus"),
                     Outcome::Nothing => ("absent", "no results: it failed, was cancelled, or has not finished"),
                 };
-                li class=(state) { b { (run.name) } span { (words) } }
+                li class=(state) {
+                    b { (run.name) }
+                    span { (words) }
+                    @if !run.outcome.settings().is_empty() {
+                        small { @for (key, value) in run.outcome.settings() { span { (key) " = " (value) } } }
+                    }
+                }
             }
         }
     }
+}
+
+/// What every run was told.
+fn settings(gathered: &Gathered) -> Table {
+    let mut table = Table::new("settings", &["run", "key", "value"]);
+    for run in &gathered.runs {
+        for (key, value) in run.outcome.settings() {
+            table.push(vec![Cell::text(&run.name), Cell::text(key), Cell::text(value)]);
+        }
+    }
+    table
 }
 
 fn reading() -> Markup {

@@ -26,6 +26,7 @@ pub(super) fn section(comparison: &Comparison<'_, Segmented>, tables: &mut Table
             ", background included, a pixel belongs to; " (comparison.frames()) "."
         }
         (scores.to_html())
+        (comparison.unfinished())
         (modalities_beside_runs(comparison).to_html())
         div.figures {
             (dice::histogram(comparison)?)

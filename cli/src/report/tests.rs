@@ -86,6 +86,7 @@ async fn tables_lie_beside_the_page_with_all_their_digits() {
         "dice.csv",
         "corpus.csv",
         "quarantine.csv",
+        "settings.csv",
     ];
     assert_eq!(names, expected);
     let path = location.tables.iter().find(|path| path.ends_with("/classification.csv")).unwrap();

@@ -19,6 +19,9 @@ pub enum Results {
 pub struct PretrainResults {
     /// The job, as it is shown.
     pub job: String,
+    /// What it was told, by the keys of the job file, and the version of the program.
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
     /// The corpus it read.
     pub corpus: String,
     /// The version of it.
@@ -69,6 +72,9 @@ pub struct Reconstruction {
 pub struct ClassifyResults {
     /// The job, as it is shown.
     pub job: String,
+    /// What it was told, by the keys of the job file, and the version of the program.
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
     /// Where its first weights came from.
     pub init: String,
     /// The sources it was restricted to.
@@ -134,6 +140,9 @@ pub struct EpochLoss {
 pub struct SegmentResults {
     /// The job, as it is shown.
     pub job: String,
+    /// What it was told, by the keys of the job file, and the version of the program.
+    #[serde(default)]
+    pub settings: Vec<(String, String)>,
     /// Where its first weights came from.
     pub init: String,
     /// The sources it was restricted to.
@@ -192,6 +201,7 @@ mod tests {
     fn segment() -> SegmentResults {
         SegmentResults {
             job: "demo.segment".to_owned(),
+            settings: vec![("batch".to_owned(), "8".to_owned())],
             init: "pretrain".to_owned(),
             sources: vec![],
             modalities: vec!["CT".to_owned()],

@@ -37,6 +37,22 @@ pub(super) fn describe(spec: &ModelSpec) -> String {
     format!("Swin-MAE, {} px, depths {depths}, width {}, window {}", spec.image_size, spec.embed_dim, spec.window)
 }
 
+/// What a run was told, for its results: by the keys of the job file, and the version of this program.
+pub(super) fn settings(batch: (&str, u32), seed: u64, spec: &OptimiserSpec) -> Vec<(String, String)> {
+    let (batch_key, batch) = batch;
+    [
+        (batch_key, batch.to_string()),
+        ("learning_rate", spec.learning_rate.to_string()),
+        ("weight_decay", spec.weight_decay.to_string()),
+        ("warmup_epochs", spec.warmup_epochs.to_string()),
+        ("clip_norm", spec.clip_norm.map_or_else(|| "none".to_owned(), |norm| norm.to_string())),
+        ("seed", seed.to_string()),
+        ("vismae", env!("CARGO_PKG_VERSION").to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .to_vec()
+}
+
 /// Fixes the first weights of a network that is built next. libtorch takes the seed's bits as a signed number.
 pub(super) fn seed(seed: u64) {
     tch::manual_seed(seed.cast_signed());

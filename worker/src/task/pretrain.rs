@@ -125,6 +125,13 @@ impl History {
     }
 }
 
+fn settings(spec: &PretrainSpec) -> Vec<(String, String)> {
+    let mut settings = network::settings(("global_batch", spec.global_batch), spec.seed, &spec.optimiser);
+    settings.push(("lanes".to_owned(), spec.lanes.to_string()));
+    settings.push(("mask_ratio".to_owned(), spec.model.mask_ratio.to_string()));
+    settings
+}
+
 /// Writes everything the run leaves, the results last: where they are, the rest is whole.
 fn publish(
     context: &TaskContext,
@@ -142,6 +149,7 @@ fn publish(
         context,
         &Results::Pretrain(PretrainResults {
             job: context.id.job.to_string(),
+            settings: settings(spec),
             corpus: spec.corpus.to_string(),
             corpus_version: manifest.version,
             model: network::describe(&spec.model),

@@ -139,6 +139,7 @@ async fn put_pretraining(store: &Store) {
     }
     let results = Results::Pretrain(PretrainResults {
         job: "demo.pretrain".to_owned(),
+        settings: vec![("seed".to_owned(), "0".to_owned())],
         corpus: "phantom".to_owned(),
         corpus_version: 1,
         model: "Swin-MAE, 64 px, patch 4, embed 48, depths 2-2-2".to_owned(),
@@ -195,6 +196,7 @@ fn classify(job: &str, init: &str, skill: f64, classes: &[&str], source: &str) -
     let auc = curves.iter().map(|curve| curve.auc).sum::<f64>() / curves.len() as f64;
     ClassifyResults {
         job: job.to_owned(),
+        settings: vec![("seed".to_owned(), "0".to_owned())],
         init: init.to_owned(),
         sources: vec![source.to_owned()],
         modalities: vec![],
@@ -238,6 +240,7 @@ async fn put_segmentation(store: &Store, job: &str, init: &str, skill: f64) {
     let mean = dices.iter().sum::<f64>() / dices.len() as f64;
     let results = Results::Segment(SegmentResults {
         job: job.to_owned(),
+        settings: vec![("seed".to_owned(), "0".to_owned())],
         init: init.to_owned(),
         sources: vec![],
         modalities: vec![],
