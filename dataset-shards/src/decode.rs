@@ -19,6 +19,7 @@ use std::path::Path;
 
 use vismae_core::spec::Modality;
 
+pub(crate) use dicom::{Slice, Stack};
 pub use error::DecodeError;
 pub use labels::{LabelError, LabelVolume, decode_labels};
 pub(crate) use nifti::Grid;
@@ -26,6 +27,8 @@ use sniff::Format;
 
 /// Largest file read.
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a file that its place in a series is looked for in: headers in front of the pixels are far shorter.
+const START_BYTES: u64 = 1 << 16;
 /// Most pixels in one plane.
 pub const PLANE_PIXELS_MAX: u64 = 64 << 20;
 /// Most voxels in one volume.
@@ -70,6 +73,10 @@ pub enum Scale {
 pub enum Note {
     /// The header of a PET image lacks what SUV is computed from; the values are as stored.
     PetWithoutSuv,
+    /// Slices of the series are further apart at one place than elsewhere.
+    SeriesGap,
+    /// Two slices of the series lie at one place.
+    SeriesOverlap,
     /// The header says that text is burned into the pixels; it was left alone.
     BurnedIn,
     /// The file does not say where its volume lies in the patient; its axes were taken as they are.
@@ -83,6 +90,8 @@ impl Note {
     pub fn code(self) -> &'static str {
         match self {
             Self::PetWithoutSuv => "pet_without_suv",
+            Self::SeriesGap => "series_gap",
+            Self::SeriesOverlap => "series_overlap",
             Self::BurnedIn => "burned_in_annotation",
             Self::OrientationUnknown => "orientation_unknown",
             Self::OutsideRegionsBlanked => "outside_regions_blanked",
@@ -124,6 +133,15 @@ pub fn decode(path: &Path) -> Result<Decoded, DecodeError> {
         Format::Tiff => raster::decode(&bytes, image::ImageFormat::Tiff),
         Format::Bmp => raster::decode(&bytes, image::ImageFormat::Bmp),
     })
+}
+
+/// The place that a DICOM slice has in its series, by the start of the file alone; none for anything else, or when it can't be
+/// told.
+pub(crate) fn locate(path: &Path) -> Option<Slice> {
+    let mut start = Vec::with_capacity(START_BYTES as usize);
+    File::open(path).ok()?.take(START_BYTES).read_to_end(&mut start).ok()?;
+    let format = sniff::format(path, &start).ok()?;
+    (format == Format::Dicom).then(|| guarded("DICOM", || Ok(dicom::locate(&start))).ok().flatten()).flatten()
 }
 
 /// The bytes of a file of a usable size.

@@ -1,6 +1,6 @@
 //! Corpora that the tests of this crate share.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
@@ -53,4 +53,17 @@ pub(crate) async fn phantom_store() -> (Store, Manifest) {
     ingest_all(&store, &[phantom_folder()]).await.unwrap();
     let manifest = Manifest::load(&store, &corpus(), None).await.unwrap();
     (store, manifest)
+}
+
+/// A collection of odd and broken files; none where it is not at hand, which is said. `VISMAE_TEST_DATA` names the folder that
+/// holds the collections; `../shared/data` beside the checkout is looked at without it.
+pub(crate) fn hard_cases(name: &str) -> Option<PathBuf> {
+    let data = std::env::var_os("VISMAE_TEST_DATA").map(PathBuf::from);
+    let data = data.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
+    let folder = data.join(name);
+    if !folder.is_dir() {
+        eprintln!("left out: no `{}`", folder.display());
+        return None;
+    }
+    Some(folder)
 }

@@ -13,8 +13,11 @@ mod progress;
 mod pseudonym;
 mod quarantine;
 mod run;
+mod series;
 mod shards;
 mod summary;
+
+use std::collections::HashMap;
 
 use tokio_util::sync::CancellationToken;
 use vismae_core::spec::IngestSpec;
@@ -55,6 +58,15 @@ pub async fn ingest(
         () = cancel.cancelled() => Err(IngestError::Cancelled),
         done = run::run(store, spec, options, &progress) => done,
     }
+}
+
+/// The path in its set of every file below some inputs, by the alias that a quarantine calls it by under this key.
+///
+/// # Errors
+/// [`ListError`] when an input can't be listed.
+pub fn names_by_alias(inputs: &[String], key: &PseudonymKey) -> Result<HashMap<String, String>, ListError> {
+    let items = input::list(inputs)?;
+    Ok(items.into_iter().map(|item| (key.alias(&item.source, &item.file), item.file)).collect())
 }
 
 #[cfg(test)]

@@ -23,6 +23,16 @@ pub struct NormalisedFrame {
     pub classes: Option<Vec<u8>>,
 }
 
+/// A file of a volume, with its mask.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "a decoded file names its patient")]
+pub struct Part<'a> {
+    /// The values.
+    pub decoded: &'a Decoded,
+    /// Classes of the same shape.
+    pub labels: Option<&'a LabelVolume>,
+}
+
 /// The frames of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Normalised {
@@ -60,26 +70,32 @@ impl NormaliseError {
     }
 }
 
-/// Normalises every plane of a file. Both sides are stretched to the side of a frame, with antialiasing; masks by their
-/// nearest pixel. A slice of a volume that shows less than the minimum content is left out, unless its mask marks something.
+/// Normalises every plane of the files that make up a volume, or of one file; gives the frames of each. Percentiles are those of
+/// the whole volume. Both sides are stretched to the side of a frame, with antialiasing; masks by their nearest pixel. A slice
+/// of a volume that shows less than the minimum content is left out, unless its mask marks something.
 ///
 /// # Errors
 /// [`NormaliseError`].
-pub fn normalise(
-    decoded: &Decoded,
+pub fn normalise(parts: &[Part<'_>], modality: Modality, spec: &IngestSpec) -> Result<Vec<Normalised>, NormaliseError> {
+    let range = grey_range(parts, modality, spec)?;
+    let is_volume = parts.iter().map(|part| part.decoded.volume.planes().len()).sum::<usize>() > 1;
+    parts.iter().map(|part| frames(part, range, modality, is_volume, spec)).collect()
+}
+
+fn frames(
+    part: &Part<'_>,
+    range: GreyRange,
     modality: Modality,
-    labels: Option<&LabelVolume>,
+    is_volume: bool,
     spec: &IngestSpec,
 ) -> Result<Normalised, NormaliseError> {
-    let volume = &decoded.volume;
+    let volume = &part.decoded.volume;
     let (side, plane_pixels) = (spec.image_size, volume.plane_pixels());
-    let range = grey_range(decoded, modality, spec)?;
     // The scale of Hounsfield units has one direction, whatever a file says about its display.
-    let inverted = decoded.inverted && modality != Modality::Ct;
-    let is_volume = volume.voxels.len() > plane_pixels;
+    let inverted = part.decoded.inverted && modality != Modality::Ct;
     let mut normalised = Normalised { frames: Vec::new(), nearly_empty: 0 };
     for (index, plane) in volume.planes().enumerate() {
-        let classes = labels.map(|labels| &labels.classes[index * plane_pixels..(index + 1) * plane_pixels]);
+        let classes = part.labels.map(|labels| &labels.classes[index * plane_pixels..(index + 1) * plane_pixels]);
         let marked = classes.is_some_and(|classes| classes.iter().any(|&class| class != 0));
         let deep: Vec<u16> = plane.iter().map(|&value| range.level(value, inverted)).collect();
         let levels = resize::levels(&deep, volume.width, volume.height, side).ok_or(NormaliseError::Resize {
@@ -97,16 +113,17 @@ pub fn normalise(
     Ok(normalised)
 }
 
-fn grey_range(decoded: &Decoded, modality: Modality, spec: &IngestSpec) -> Result<GreyRange, NormaliseError> {
-    let voxels = &decoded.volume.voxels;
-    if !voxels.iter().any(|value| value.is_finite()) {
+fn grey_range(parts: &[Part<'_>], modality: Modality, spec: &IngestSpec) -> Result<GreyRange, NormaliseError> {
+    let values: Vec<&[f32]> = parts.iter().map(|part| part.decoded.volume.voxels.as_slice()).collect();
+    if !values.iter().copied().flatten().any(|value| value.is_finite()) {
         return Err(NormaliseError::NothingFinite);
     }
-    Ok(match (modality, decoded.scale) {
-        (Modality::Ct, Scale::Measured) => GreyRange::new(spec.ct_window.low as f32, spec.ct_window.high as f32),
-        (Modality::Ct | Modality::XRay | Modality::Ultrasound, Scale::Display) => GreyRange::new(0.0, 255.0),
-        (Modality::Mr | Modality::Pet, _) | (Modality::XRay | Modality::Ultrasound, Scale::Measured) => {
-            GreyRange::of_percentiles(voxels, spec.percentiles.low, spec.percentiles.high)
+    let display = parts.iter().all(|part| part.decoded.scale == Scale::Display);
+    Ok(match (modality, display) {
+        (Modality::Ct, false) => GreyRange::new(spec.ct_window.low as f32, spec.ct_window.high as f32),
+        (Modality::Ct | Modality::XRay | Modality::Ultrasound, true) => GreyRange::new(0.0, 255.0),
+        (Modality::Mr | Modality::Pet, _) | (Modality::XRay | Modality::Ultrasound, false) => {
+            GreyRange::of_percentiles(&values, spec.percentiles.low, spec.percentiles.high)
         }
     })
 }

@@ -15,7 +15,8 @@ use crate::store::{Store, StoreError};
 pub struct RefusedFile {
     /// The set it came with.
     pub source: String,
-    /// Its path in that set, never an absolute one.
+    /// An alias of its path in that set, since names of files name patients: whoever has the files and the pseudonym key gets
+    /// the path back ([`names_by_alias`](crate::ingest::names_by_alias)).
     pub file: String,
     /// The part of the ingest that refused: `list`, `decode`, `mask`, `normalise` or `split`.
     pub stage: String,

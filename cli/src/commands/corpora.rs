@@ -1,10 +1,12 @@
 //! `vismae corpora`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use vismae_core::ids::CorpusName;
+use vismae_shards::ingest::{self, PseudonymKey};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::quarantine::{self, RefusedFile};
 use vismae_shards::store::Store;
@@ -30,6 +32,9 @@ enum What {
         /// Corpus
         #[arg(value_parser = corpus_name)]
         name: CorpusName,
+        /// Inputs of its ingest, to name the refused files by their paths; takes the pseudonym key of the ingest
+        #[arg(long = "input", value_name = "INPUT")]
+        inputs: Vec<PathBuf>,
     },
 }
 
@@ -59,7 +64,13 @@ const SHOWN: usize = 20;
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
     let store = options.at.open()?;
     match options.what.unwrap_or(What::List) {
-        What::Show { name } => format.result(&load(&store, &name).await?, show),
+        What::Show { name, inputs } => {
+            let mut view = load(&store, &name).await?;
+            if !inputs.is_empty() {
+                resolve(&mut view, &inputs)?;
+            }
+            format.result(&view, show)
+        }
         What::List => {
             let mut views = Vec::new();
             for name in Manifest::corpora(&store).await.or_fail(Exit::WorkFailed)? {
@@ -68,6 +79,19 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
             format.result(&views, |views| list(views, store.url()))
         }
     }
+}
+
+/// Puts paths in the place of aliases.
+fn resolve(view: &mut CorpusView, inputs: &[PathBuf]) -> Result<(), Failure> {
+    let key = PseudonymKey::from_environment().or_fail(Exit::Usage)?;
+    let inputs: Vec<String> = inputs.iter().map(|input| input.to_string_lossy().into_owned()).collect();
+    let names = ingest::names_by_alias(&inputs, &key).or_fail(Exit::Usage)?;
+    for refused in &mut view.quarantined {
+        if let Some(name) = names.get(&refused.file) {
+            refused.file.clone_from(name);
+        }
+    }
+    Ok(())
 }
 
 async fn load(store: &Store, name: &CorpusName) -> Result<CorpusView, Failure> {
@@ -148,5 +172,6 @@ fn refused(files: &[RefusedFile]) -> String {
     if files.len() > SHOWN {
         text.push_str(&format!("\nand {} more: `-o json` lists all", files.len() - SHOWN));
     }
+    text.push_str("\nfiles are called by aliases, since names name patients: `--input DIR` gives their paths");
     text
 }

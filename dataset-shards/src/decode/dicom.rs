@@ -28,6 +28,7 @@ use samples::Grey;
 use shape::Shape;
 use suv::Suv;
 
+pub(crate) use geometry::{Slice, Stack};
 pub(super) use open::is_without_preamble;
 
 /// Values are after the modality transformation of each frame, and before any window and any inversion. Activity in a PET image
@@ -60,6 +61,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         notes: suv.note().into_iter().chain(regions.note()).collect(),
         grid: None,
     })
+}
+
+/// The place of a slice, by the first bytes of its file.
+pub(super) fn locate(start: &[u8]) -> Option<Slice> {
+    Slice::read(Attributes::new(&open::open_start(start)?))
 }
 
 /// The pixels of a data set, cut into frames and not decoded yet.

@@ -71,6 +71,11 @@ impl Groups {
         Ok((group, split))
     }
 
+    /// What pseudonyms are made with.
+    pub(super) fn key(&self) -> &PseudonymKey {
+        &self.key
+    }
+
     /// The patient and the group that the listing states.
     fn stated(&self, item: &Item) -> [Option<Name>; 2] {
         let patient = item.patient.as_ref().map(|patient| Name::Patient(self.key.pseudonym(&["patient", patient])));

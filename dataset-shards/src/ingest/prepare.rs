@@ -1,12 +1,16 @@
-//! One file, from disk to frames: the part of an ingest that runs on many threads.
+//! Files that are read together, from disk to frames: the part of an ingest that runs on many threads.
+
+use std::collections::BTreeMap;
+use std::vec::IntoIter;
 
 use vismae_core::spec::{IngestSpec, Modality};
 
 use super::input::{Item, ModalityHint};
 use super::quarantine::Refusal;
-use crate::decode::{self, DecodeError, Note};
+use super::series::Unit;
+use crate::decode::{self, DecodeError, Decoded, LabelVolume, Note};
 use crate::frame::pgm;
-use crate::normalise;
+use crate::normalise::{self, NormaliseError, Normalised, Part};
 use crate::sample::SampleId;
 
 /// What became of a file.
@@ -40,30 +44,68 @@ pub(super) struct PreparedFrame {
     pub(super) mask: Option<Vec<u8>>,
 }
 
-/// Reads, decodes and normalises one file and its mask.
-pub(super) fn prepare(item: &Item, spec: &IngestSpec) -> Outcome {
-    if let Some(fault) = &item.fault {
-        return Outcome::Refused(fault.clone());
-    }
-    match try_prepare(item, spec) {
-        Ok(Some(prepared)) => Outcome::Prepared(prepared),
-        Ok(None) => Outcome::NotAnImage,
-        Err(refusal) => Outcome::Refused(refusal),
-    }
+/// A decoded file with its mask.
+struct Source {
+    decoded: Decoded,
+    labels: Option<LabelVolume>,
+    modality: Modality,
 }
 
-fn try_prepare(item: &Item, spec: &IngestSpec) -> Result<Option<Prepared>, Refusal> {
-    let decoded = match decode::decode(&item.path()) {
-        Err(DecodeError::NotAnImage { .. }) => return Ok(None),
-        decoded => decoded?,
-    };
-    let modality = modality(item, decoded.modality)?;
-    let labels = match &item.mask {
-        Some(mask) => Some(decode::decode_labels(&item.root.join(mask), &decoded)?),
-        None => None,
-    };
-    let side = spec.image_size;
-    let normalised = normalise::normalise(&decoded, modality, labels.as_ref(), spec)?;
+/// Reads, decodes and normalises files that are read together, and their masks: what became of each. A file that can't be used
+/// does not keep the others back.
+pub(super) fn prepare(unit: &Unit, spec: &IngestSpec) -> Vec<Outcome> {
+    let read: Vec<Result<Source, Outcome>> = unit.items.iter().map(|item| read(item)).collect();
+    // One header of a series may say something else than the others; the manifest's rows may too.
+    let mut normalised: BTreeMap<Modality, Result<IntoIter<Normalised>, NormaliseError>> = BTreeMap::new();
+    for modality in Modality::ALL {
+        let parts: Vec<Part<'_>> = read
+            .iter()
+            .flatten()
+            .filter(|source| source.modality == modality)
+            .map(|source| Part { decoded: &source.decoded, labels: source.labels.as_ref() })
+            .collect();
+        if !parts.is_empty() {
+            normalised.insert(modality, normalise::normalise(&parts, modality, spec).map(Vec::into_iter));
+        }
+    }
+    let mut notes = unit.notes.clone();
+    read.into_iter()
+        .map(|source| {
+            let source = match source {
+                Ok(source) => source,
+                Err(outcome) => return outcome,
+            };
+            let frames = match normalised.get_mut(&source.modality) {
+                Some(Ok(frames)) => frames.next(),
+                Some(Err(error)) => return Outcome::Refused(error.clone().into()),
+                None => None,
+            };
+            // Every file that was read has been normalised.
+            let Some(frames) = frames else { return Outcome::NotAnImage };
+            let mut prepared = encode(source, frames, spec.image_size);
+            prepared.notes.append(&mut notes);
+            Outcome::Prepared(prepared)
+        })
+        .collect()
+}
+
+fn read(item: &Item) -> Result<Source, Outcome> {
+    let refused = |refusal: Refusal| Outcome::Refused(refusal);
+    if let Some(fault) = &item.fault {
+        return Err(refused(fault.clone()));
+    }
+    let decoded = decode::decode(&item.path()).map_err(|error| match error {
+        DecodeError::NotAnImage { .. } => Outcome::NotAnImage,
+        error => refused(error.into()),
+    })?;
+    let modality = modality(item, decoded.modality).map_err(refused)?;
+    let mask = item.mask.as_ref().map(|mask| decode::decode_labels(&item.root.join(mask), &decoded));
+    let labels = mask.transpose().map_err(|error| refused(error.into()))?;
+    Ok(Source { decoded, labels, modality })
+}
+
+fn encode(source: Source, normalised: Normalised, side: u32) -> Prepared {
+    let Source { decoded, modality, .. } = source;
     let frames = normalised.frames.into_iter().map(|frame| {
         let image = pgm::encode_gray8(side, side, &frame.levels);
         PreparedFrame {
@@ -74,14 +116,14 @@ fn try_prepare(item: &Item, spec: &IngestSpec) -> Result<Option<Prepared>, Refus
     });
     let volume = &decoded.volume;
     let stretch = |spacing: f32, pixels: u32| spacing * pixels as f32 / side as f32;
-    Ok(Some(Prepared {
+    Prepared {
         modality,
         frames: frames.collect(),
         nearly_empty: normalised.nearly_empty,
         spacing_mm: volume.spacing_mm.map(|[row, column]| [stretch(row, volume.height), stretch(column, volume.width)]),
         patient: decoded.patient,
         notes: decoded.notes,
-    }))
+    }
 }
 
 /// The manifest's word, which a header must not contradict; else the header's, else the folder's.

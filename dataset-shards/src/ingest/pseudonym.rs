@@ -81,6 +81,11 @@ impl PseudonymKey {
         }
     }
 
+    /// What a file is called where its name may not be: names of files and folders name patients. Of 16 hex digits.
+    pub(super) fn alias(&self, source: &str, file: &str) -> String {
+        self.pseudonym(&["file name", source, file])[..16].to_owned()
+    }
+
     /// The pseudonym of an identity, of 32 hex digits. Parts are kept apart: `("ab", "c")` is not `("a", "bc")`.
     pub(super) fn pseudonym(&self, parts: &[&str]) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);

@@ -47,8 +47,8 @@ impl From<NormaliseError> for Refusal {
 pub(super) struct Quarantined {
     /// The set it came with.
     pub(super) source: Arc<str>,
-    /// Its path in that set, never an absolute one.
-    pub(super) file: String,
+    /// What its path in that set is called instead.
+    pub(super) alias: String,
     /// Why.
     pub(super) refusal: Refusal,
 }
@@ -58,7 +58,7 @@ impl From<&Quarantined> for RefusedFile {
         let Refusal { stage, code, message } = &refused.refusal;
         Self {
             source: refused.source.to_string(),
-            file: refused.file.clone(),
+            file: refused.alias.clone(),
             stage: (*stage).to_owned(),
             reason: (*code).to_owned(),
             message: message.clone(),

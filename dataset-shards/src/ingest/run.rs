@@ -14,6 +14,7 @@ use super::groups::Groups;
 use super::input::{self, Item};
 use super::prepare::{Outcome, Prepared, prepare};
 use super::quarantine::{Quarantined, Refusal};
+use super::series::{self, Unit};
 use super::shards::ShardSet;
 use super::{IngestError, IngestOptions, IngestProgress, IngestSummary};
 use crate::manifest::{Counts, Manifest};
@@ -35,38 +36,42 @@ pub(super) async fn run(
     let listing = tokio::task::spawn_blocking(move || input::list(&inputs)).await.map_err(IngestError::Thread)?;
     let items: Vec<Arc<Item>> = listing?.into_iter().map(Arc::new).collect();
     let mut intake = Intake::new(store, spec, options, &items);
-    let mut outcomes = Box::pin(outcomes(&items, spec, options.threads.max(1)));
-    for item in &items {
-        let Some(outcome) = outcomes.next().await else { break };
-        intake.take(item, outcome?).await?;
+    let threads = options.threads.max(1);
+    let units: Vec<Arc<Unit>> = series::assemble(&items, threads).await?.into_iter().map(Arc::new).collect();
+    let mut outcomes = Box::pin(outcomes(&units, spec, threads));
+    for unit in &units {
+        let Some(outcomes) = outcomes.next().await else { break };
+        for (item, outcome) in unit.items.iter().zip(outcomes?) {
+            intake.take(item, outcome).await?;
+        }
         progress(intake.progress(items.len()));
     }
     let summary = intake.finish(store, spec).await?;
     Ok(IngestSummary { seconds: started.elapsed().as_secs_f64(), ..summary })
 }
 
-/// What becomes of each file, in the order of the list, prepared on at most `threads` threads at a time.
+/// What becomes of each file of each unit, in their order, prepared on at most `threads` threads at a time.
 fn outcomes(
-    items: &[Arc<Item>],
+    units: &[Arc<Unit>],
     spec: &IngestSpec,
     threads: usize,
-) -> impl futures::Stream<Item = Result<Outcome, IngestError>> {
+) -> impl futures::Stream<Item = Result<Vec<Outcome>, IngestError>> {
     let (spec, slots) = (Arc::new(spec.clone()), Arc::new(Semaphore::new(threads)));
-    stream::iter(items.to_vec())
-        .map(move |item| {
+    stream::iter(units.to_vec())
+        .map(move |unit| {
             let (spec, slots) = (Arc::clone(&spec), Arc::clone(&slots));
             AbortOnDropHandle::new(tokio::spawn(async move {
                 let slot = slots.acquire_owned().await;
                 let work = move || {
-                    let outcome = prepare(&item, &spec);
+                    let outcomes = prepare(&unit, &spec);
                     drop(slot);
-                    outcome
+                    outcomes
                 };
                 tokio::task::spawn_blocking(work).await
             }))
         })
         .buffered(threads * AHEAD_PER_THREAD)
-        .map(|outcome| outcome.and_then(|inner| inner).map_err(IngestError::Thread))
+        .map(|outcomes| outcomes.and_then(|inner| inner).map_err(IngestError::Thread))
 }
 
 /// Takes outcomes in order and keeps the books.
@@ -156,7 +161,8 @@ impl Intake {
 
     fn refuse(&mut self, item: &Item, refusal: Refusal) {
         *self.summary.quarantined.entry(refusal.code).or_default() += 1;
-        self.refused.push(Quarantined { source: Arc::clone(&item.source), file: item.file.clone(), refusal });
+        let alias = self.groups.key().alias(&item.source, &item.file);
+        self.refused.push(Quarantined { source: Arc::clone(&item.source), alias, refusal });
     }
 
     fn progress(&self, files: usize) -> IngestProgress {

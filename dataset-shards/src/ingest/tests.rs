@@ -9,7 +9,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use vismae_core::spec::Modality;
 
 use super::*;
-use crate::fixture::{corpus, ingest_all, options, phantom_folder, spec};
+use crate::fixture::{corpus, hard_cases, ingest_all, options, phantom_folder, spec};
 use crate::manifest::Manifest;
 use crate::split::Split;
 
@@ -243,4 +243,72 @@ async fn a_header_counts_more_than_a_folder_and_may_not_contradict_a_manifest() 
     let summary = ingest_all(&store, &[&loose, &listed]).await.unwrap();
     assert_eq!(summary.frames.keys().map(|(modality, _)| *modality).collect::<Vec<_>>(), [Modality::Mr]);
     assert_eq!(summary.quarantined, BTreeMap::from([("modality_conflict", 1)]));
+}
+
+/// The invented identities of the collections, as the rows of their manifests name them.
+fn identities(folder: &Path) -> BTreeSet<String> {
+    let mut reader = csv::Reader::from_path(folder.join("MANIFEST.csv")).unwrap();
+    let headers = reader.headers().unwrap().clone();
+    let at = |name: &str| headers.iter().position(|header| header == name).unwrap();
+    let (file, note) = (at("file"), at("expect_note"));
+    let mut found = BTreeSet::new();
+    for row in reader.records().map(Result::unwrap).filter(|row| row[file].starts_with("phi/")) {
+        let strings = row[note].rsplit(": ").next().unwrap().split(" | ");
+        found.extend(strings.map(|text| text.trim().to_ascii_lowercase()).filter(|text| text.len() > 3));
+    }
+    assert!(found.len() > 4, "{found:?}");
+    found
+}
+
+#[tokio::test]
+async fn no_identity_leaves_in_any_form() {
+    let Some(folder) = hard_cases("hard_dicom") else { return };
+    let mut identities = identities(&folder);
+    identities.extend(["doe_jane", "mrn55512"].map(str::to_owned));
+    // Whole, and cut short so that they are refused.
+    let copy = tempfile::tempdir().unwrap();
+    let raster = hard_cases("hard_raster").unwrap().join("r0/DOE_JANE_19610203_MRN55512.png");
+    let files = std::fs::read_dir(folder.join("phi")).unwrap().map(|entry| entry.unwrap().path()).chain([raster]);
+    for path in files {
+        let (name, bytes) = (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap());
+        // The folder tells the modality where no header does.
+        let place = copy.path().join("xr");
+        std::fs::create_dir_all(&place).unwrap();
+        std::fs::write(place.join(format!("cut-{name}")), &bytes[..bytes.len() / 2]).unwrap();
+        std::fs::write(place.join(name), bytes).unwrap();
+    }
+    let store = Store::open("memory://").unwrap();
+    let summary = ingest_all(&store, &[copy.path()]).await.unwrap();
+    assert!(summary.total_frames() > 0 && summary.total_quarantined() > 0, "{summary:?}");
+    let mut everything = vec![("the summary".to_owned(), format!("{summary:?}").into_bytes())];
+    for (path, bytes) in contents(&store).await {
+        if path.ends_with(".parquet") {
+            // Pages are compressed.
+            let batches = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap().build().unwrap();
+            everything.extend(batches.map(|batch| (path.clone(), format!("{:?}", batch.unwrap()).into_bytes())));
+        }
+        everything.extend([(path.clone(), path.clone().into_bytes()), (path, bytes.to_vec())]);
+    }
+    for (place, bytes) in everything {
+        let text = String::from_utf8_lossy(&bytes).to_ascii_lowercase();
+        for identity in &identities {
+            assert!(!text.contains(identity), "`{identity}` in {place}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_the_files_and_the_key_gets_the_names_of_refused_files_back() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("broken.png"), "no image").unwrap();
+    png(&folder.path().join("whole.png"), 8, 8, |x, y| (x * y) as u8);
+    std::fs::write(folder.path().join("manifest.csv"), "file,modality\nbroken.png,XR\nwhole.png,XR\n").unwrap();
+    let store = Store::open("memory://").unwrap();
+    ingest_all(&store, &[folder.path()]).await.unwrap();
+    let manifest = Manifest::load(&store, &corpus(), None).await.unwrap();
+    let refused = crate::quarantine::read(&store, &manifest).await.unwrap();
+    assert!(!refused[0].file.contains("broken"));
+    let names = |key: &PseudonymKey| names_by_alias(&spec(&[folder.path()]).inputs, key).unwrap();
+    assert_eq!(names(&options(1).pseudonym_key)[&refused[0].file], "broken.png");
+    assert!(!names(&PseudonymKey::from_secret("another")).contains_key(&refused[0].file));
 }

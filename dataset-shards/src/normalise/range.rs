@@ -18,13 +18,14 @@ impl GreyRange {
 
     /// The range between two percentiles, in 0 to 100, of the finite values. Where both percentiles are one value, as in an
     /// image that is almost all background, the whole range of the values.
-    pub(super) fn of_percentiles(values: &[f32], low: f64, high: f64) -> Self {
-        let stride = values.len().div_ceil(SAMPLE_MAX).max(1);
+    pub(super) fn of_percentiles(values: &[&[f32]], low: f64, high: f64) -> Self {
+        let count: usize = values.iter().map(|part| part.len()).sum();
+        let stride = count.div_ceil(SAMPLE_MAX).max(1);
         // A stride that shares a factor with the width would look at some columns only.
         let stride = if stride > 1 { stride | 1 } else { 1 };
-        let finite = || values.iter().copied().filter(|value| value.is_finite());
-        let mut sample: Vec<i32> =
-            values.iter().step_by(stride).copied().filter(|value| value.is_finite()).map(ordered).collect();
+        let all = || values.iter().copied().flatten().copied();
+        let finite = || all().filter(|value| value.is_finite());
+        let mut sample: Vec<i32> = all().step_by(stride).filter(|value| value.is_finite()).map(ordered).collect();
         if sample.is_empty() {
             sample = finite().map(ordered).collect();
         }
@@ -92,13 +93,13 @@ mod tests {
     fn percentiles_leave_outliers_and_nan_aside() {
         let mut values: Vec<f32> = (0..=1000u16).map(f32::from).collect();
         values.extend([f32::NAN, 1e30]);
-        let range = GreyRange::of_percentiles(&values, 1.0, 99.0);
+        let range = GreyRange::of_percentiles(&[&values], 1.0, 99.0);
         assert_eq!((range.low, range.high), (10.0, 991.0));
     }
 
     #[test]
     fn a_constant_image_is_black_and_divides_nothing_by_zero() {
-        let range = GreyRange::of_percentiles(&[7.0; 9], 0.5, 99.5);
+        let range = GreyRange::of_percentiles(&[&[7.0; 9]], 0.5, 99.5);
         assert_eq!(range.level(7.0, false), 0);
     }
 
@@ -106,13 +107,13 @@ mod tests {
     fn a_speck_on_black_is_not_lost() {
         let mut values = vec![0.0; 10_000];
         values[17] = 3.0;
-        let range = GreyRange::of_percentiles(&values, 0.5, 99.5);
+        let range = GreyRange::of_percentiles(&[&values], 0.5, 99.5);
         assert_eq!(range.level(3.0, false), u16::MAX);
     }
 
     #[test]
     fn the_widest_range_does_not_overflow() {
-        let range = GreyRange::of_percentiles(&[f32::MIN, f32::MAX], 0.0, 100.0);
+        let range = GreyRange::of_percentiles(&[&[f32::MIN, f32::MAX]], 0.0, 100.0);
         assert_eq!(range.level(f32::MAX, false), u16::MAX);
         assert_eq!(range.level(0.0, false), 32768);
     }

@@ -22,8 +22,17 @@ fn decoded(scale: Scale, inverted: bool, width: u32, height: u32, voxels: Vec<f3
     Decoded { volume, modality: None, patient: None, scale, inverted, notes: Vec::new(), grid: None }
 }
 
+fn one(
+    decoded: &Decoded,
+    modality: Modality,
+    labels: Option<&LabelVolume>,
+    spec: &IngestSpec,
+) -> Result<Normalised, NormaliseError> {
+    normalise(&[Part { decoded, labels }], modality, spec).map(|mut all| all.remove(0))
+}
+
 fn levels(decoded: &Decoded, modality: Modality) -> Vec<u8> {
-    normalise(decoded, modality, None, &spec(2)).unwrap().frames.remove(0).levels
+    one(decoded, modality, None, &spec(2)).unwrap().frames.remove(0).levels
 }
 
 #[test]
@@ -53,7 +62,7 @@ fn not_a_number_is_black_and_nothing_but_is_refused() {
     let some = decoded(Scale::Measured, false, 2, 2, vec![f32::NAN, 1.0, 2.0, f32::INFINITY]);
     assert_eq!(levels(&some, Modality::Pet), [0, 0, 255, 0]);
     let none = decoded(Scale::Measured, false, 2, 2, vec![f32::NAN; 4]);
-    assert_eq!(normalise(&none, Modality::Pet, None, &spec(2)), Err(NormaliseError::NothingFinite));
+    assert_eq!(one(&none, Modality::Pet, None, &spec(2)), Err(NormaliseError::NothingFinite));
 }
 
 #[test]
@@ -64,20 +73,20 @@ fn nearly_empty_slices_of_a_volume_are_dropped_unless_they_are_marked() {
     let mut classes = vec![0; 3 * 16];
     classes[2 * 16] = 1;
     let kept = |labels: Option<&LabelVolume>| {
-        let normalised = normalise(&volume, Modality::Mr, labels, &spec(4)).unwrap();
+        let normalised = one(&volume, Modality::Mr, labels, &spec(4)).unwrap();
         (normalised.frames.len(), normalised.nearly_empty)
     };
     assert_eq!(kept(None), (1, 2));
     assert_eq!(kept(Some(&LabelVolume { classes })), (2, 1));
     let single = decoded(Scale::Measured, false, 4, 4, vec![0.0; 16]);
-    assert_eq!(normalise(&single, Modality::Mr, None, &spec(4)).unwrap().frames.len(), 1);
+    assert_eq!(one(&single, Modality::Mr, None, &spec(4)).unwrap().frames.len(), 1);
 }
 
 #[test]
 fn masks_follow_their_image_to_the_new_size() {
     let image = decoded(Scale::Display, false, 2, 2, vec![0.0, 255.0, 0.0, 255.0]);
     let labels = LabelVolume { classes: vec![0, 3, 0, 3] };
-    let frame = normalise(&image, Modality::Ultrasound, Some(&labels), &spec(4)).unwrap().frames.remove(0);
+    let frame = one(&image, Modality::Ultrasound, Some(&labels), &spec(4)).unwrap().frames.remove(0);
     assert_eq!(frame.classes.unwrap(), [0, 0, 3, 3].repeat(4));
     assert_eq!(frame.levels.len(), 16);
 }

@@ -98,8 +98,9 @@ impl Folder {
             // Millimetres.
             xyzt_units: 2,
             sform_code: 1,
-            srow_x: [x, 0.0, 0.0, 0.0],
-            srow_y: [0.0, y, 0.0, 0.0],
+            // Planes are drawn as DICOM stores them: to the patient's left and to the back.
+            srow_x: [-x, 0.0, 0.0, 0.0],
+            srow_y: [0.0, -y, 0.0, 0.0],
             srow_z: [0.0, 0.0, z, 0.0],
             ..NiftiHeader::default()
         };

@@ -2,12 +2,41 @@
 
 use std::io::Cursor;
 
+use dicom_dictionary_std::tags;
+use dicom_parser::StatefulDecode;
 use dicom_parser::dataset::LazyDataToken;
 use dicom_parser::dataset::lazy_read::LazyDataSetReader;
 use dicom_transfer_syntax_registry::TransferSyntax;
 
 use super::{malformed, truncated};
 use crate::decode::DecodeError;
+
+/// Where the attributes end that lie whole in the first bytes of a data set, in front of the pixels.
+pub(super) fn header_end(data: &[u8], grammar: &TransferSyntax) -> usize {
+    let Ok(mut reader) = LazyDataSetReader::new_with_ts(Cursor::new(data), grammar) else { return 0 };
+    let (mut depth, mut end) = (0_usize, 0);
+    while let Some(Ok(token)) = reader.advance() {
+        match &token {
+            LazyDataToken::SequenceStart { .. } | LazyDataToken::ItemStart { .. } => depth += 1,
+            LazyDataToken::SequenceEnd | LazyDataToken::ItemEnd => depth = depth.saturating_sub(1),
+            LazyDataToken::PixelSequenceStart => break,
+            LazyDataToken::LazyValue { header, decoder } => {
+                let behind = decoder.position() + u64::from(header.len.get().unwrap_or(u32::MAX));
+                if behind > data.len() as u64 || header.tag == tags::PIXEL_DATA {
+                    break;
+                }
+                if depth == 0 {
+                    end = behind as usize;
+                }
+            }
+            _ => {}
+        }
+        if token.skip().is_err() {
+            break;
+        }
+    }
+    end
+}
 
 /// Walks over all element headers, skipping the values: the reader proper allocates what a length says before it reads.
 pub(super) fn check(data: &[u8], grammar: &TransferSyntax) -> Result<(), DecodeError> {

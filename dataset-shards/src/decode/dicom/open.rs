@@ -7,7 +7,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_encoding::decode::Decode;
 use dicom_encoding::decode::explicit_le::ExplicitVRLittleEndianDecoder;
 use dicom_object::InMemDicomObject;
-use dicom_transfer_syntax_registry::{TransferSyntaxIndex, TransferSyntaxRegistry};
+use dicom_transfer_syntax_registry::{TransferSyntax, TransferSyntaxIndex, TransferSyntaxRegistry};
 use flate2::read::DeflateDecoder;
 
 use super::codec::{BIG_ENDIAN, Syntax};
@@ -43,9 +43,7 @@ pub(in crate::decode) fn is_without_preamble(bytes: &[u8]) -> bool {
 
 /// Reads a file.
 pub(super) fn open(bytes: &[u8]) -> Result<DataSet, DecodeError> {
-    let start = if bytes.get(PREAMBLE..PREAMBLE + MAGIC.len()) == Some(MAGIC) { PREAMBLE + MAGIC.len() } else { 0 };
-    let (uid, start) = file_meta(bytes, start)?;
-    let mut data = bytes.get(start..).unwrap_or_default();
+    let (uid, mut data) = body(bytes)?;
     let inflated;
     if uid.as_deref() == Some(uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN) {
         inflated = inflate(data)?;
@@ -55,22 +53,44 @@ pub(super) fn open(bytes: &[u8]) -> Result<DataSet, DecodeError> {
     let named = TransferSyntaxRegistry.get(&uid);
     let named = named.ok_or_else(|| unsupported("an unknown transfer syntax", "one of the standard"))?;
     let syntax = Syntax::of(&uid).ok_or_else(|| {
-        unsupported(
-            &format!("transfer syntax `{}`", named.name()),
-            "uncompressed, deflated, RLE, JPEG, JPEG-LS or JPEG 2000",
-        )
+        let what = format!("transfer syntax `{}`", named.name());
+        unsupported(&what, "uncompressed, deflated, RLE, JPEG, JPEG-LS or JPEG 2000")
     })?;
-    // Some files say one thing and do another: without letters in the place of a representation there are none.
-    let grammar = match uid.as_str() {
-        BIG_ENDIAN => BIG_ENDIAN,
-        _ if !is_explicit(data) => uids::IMPLICIT_VR_LITTLE_ENDIAN,
-        _ => uids::EXPLICIT_VR_LITTLE_ENDIAN,
-    };
-    let grammar = TransferSyntaxRegistry.get(grammar).unwrap_or(named);
+    let grammar = grammar(&uid, data)?;
     lengths::check(data, grammar)?;
     let object = InMemDicomObject::read_dataset_with_ts(Cursor::new(data), grammar)
         .map_err(|_| malformed("the data set cannot be read"))?;
     Ok(DataSet { object, syntax })
+}
+
+/// The attributes in the first bytes of a file, as far as they are there; none where they can't be read.
+pub(super) fn open_start(bytes: &[u8]) -> Option<InMemDicomObject> {
+    let (uid, data) = body(bytes).ok()?;
+    let uid = uid.unwrap_or_else(|| guess(data).to_owned());
+    if uid == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
+        return None;
+    }
+    let grammar = grammar(&uid, data).ok()?;
+    let header = data.get(..lengths::header_end(data, grammar))?;
+    InMemDicomObject::read_dataset_with_ts(Cursor::new(header), grammar).ok()
+}
+
+/// The transfer syntax that a file names, if any, and its data set.
+fn body(bytes: &[u8]) -> Result<(Option<String>, &[u8]), DecodeError> {
+    let start = if bytes.get(PREAMBLE..PREAMBLE + MAGIC.len()) == Some(MAGIC) { PREAMBLE + MAGIC.len() } else { 0 };
+    let (uid, start) = file_meta(bytes, start)?;
+    Ok((uid, bytes.get(start..).unwrap_or_default()))
+}
+
+/// How elements are written. Some files say one thing and do another: without letters in the place of a representation there
+/// are none.
+fn grammar(uid: &str, data: &[u8]) -> Result<&'static TransferSyntax, DecodeError> {
+    let uid = match uid {
+        BIG_ENDIAN => BIG_ENDIAN,
+        _ if !is_explicit(data) => uids::IMPLICIT_VR_LITTLE_ENDIAN,
+        _ => uids::EXPLICIT_VR_LITTLE_ENDIAN,
+    };
+    TransferSyntaxRegistry.get(uid).ok_or_else(|| unsupported("a transfer syntax of the standard", "one that is known"))
 }
 
 /// The transfer syntax that the file meta group names, if any, and where the group ends.

@@ -1,6 +1,4 @@
 //! What becomes of each file of the collections of odd and broken files, where they are at hand: their manifests say what must.
-//!
-//! `VISMAE_TEST_DATA` names the folder that holds them; `../shared/data` beside the checkout is looked at without it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::nifti::{self, directions};
 use super::super::*;
+use crate::fixture::hard_cases;
 
 /// Files that should be read and are not: JPEG-LS in colour has no well-kept decoder in Rust.
 const MISSED: [&str; 3] = ["public/JLSL_RGB_ILV0.dcm", "public/JLSL_RGB_ILV1.dcm", "public/JLSN_RGB_ILV0.dcm"];
@@ -26,15 +25,10 @@ impl Row {
     }
 }
 
-/// A collection and its rows; none where it is not at hand, which is said.
+/// A collection and its rows.
 fn collection(name: &str) -> Option<(PathBuf, Vec<Row>)> {
-    let data = std::env::var_os("VISMAE_TEST_DATA").map(PathBuf::from);
-    let data = data.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"));
-    let folder = data.join(name);
-    let Ok(mut reader) = csv::Reader::from_path(folder.join("MANIFEST.csv")) else {
-        eprintln!("left out: no `{}`", folder.display());
-        return None;
-    };
+    let folder = hard_cases(name)?;
+    let mut reader = csv::Reader::from_path(folder.join("MANIFEST.csv")).unwrap();
     let rows = reader.deserialize().map(|row| Row(row.unwrap())).collect();
     Some((folder, rows))
 }
