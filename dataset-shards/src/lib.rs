@@ -24,3 +24,4 @@ pub mod sample;
 pub mod schema;
 pub mod split;
 pub mod store;
+pub mod verify;

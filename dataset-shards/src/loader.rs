@@ -7,6 +7,7 @@ mod batch;
 mod cache;
 mod dataset;
 mod error;
+mod fraction;
 mod group;
 mod index;
 mod prefetch;
@@ -16,6 +17,7 @@ pub use batch::Batch;
 pub use dataset::{Dataset, Needs};
 pub use error::{LoadError, OpenDatasetError};
 pub use prefetch::{Loader, LoaderOptions, Start};
+pub(crate) use shard::OpenShard;
 
 #[cfg(test)]
 mod tests;

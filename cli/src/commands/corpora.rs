@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -10,10 +12,13 @@ use vismae_shards::ingest::{self, PseudonymKey};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::quarantine::{self, RefusedFile};
 use vismae_shards::store::Store;
+use vismae_shards::verify::{self, Fault, Verification};
 
 use super::StoreAddress;
+use super::ingest::work_in_progress;
 use crate::failure::{Exit, Failure, OrFail as _};
 use crate::output::{Format, table};
+use crate::progress::Display;
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -35,6 +40,15 @@ enum What {
         /// Inputs of its ingest, to name the refused files by their paths; takes the pseudonym key of the ingest
         #[arg(long = "input", value_name = "INPUT")]
         inputs: Vec<PathBuf>,
+    },
+    /// Read every shard of a corpus and compare it with the manifest; exit code 1 when anything differs
+    Verify {
+        /// Corpus
+        #[arg(value_parser = corpus_name)]
+        name: CorpusName,
+        /// Version [default: the latest]
+        #[arg(long = "corpus-version", value_name = "NUMBER")]
+        version: Option<u64>,
     },
 }
 
@@ -71,6 +85,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
             }
             format.result(&view, show)
         }
+        What::Verify { name, version } => verify(&store, &name, version, format).await,
         What::List => {
             let mut views = Vec::new();
             for name in Manifest::corpora(&store).await.or_fail(Exit::WorkFailed)? {
@@ -79,6 +94,52 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
             format.result(&views, |views| list(views, store.url()))
         }
     }
+}
+
+/// What a verification came to.
+#[derive(Debug, Serialize)]
+struct VerificationView {
+    corpus: String,
+    version: u64,
+    shards: u64,
+    bytes: u64,
+    faults: Vec<Fault>,
+}
+
+async fn verify(store: &Store, name: &CorpusName, version: Option<u64>, format: Format) -> Result<(), Failure> {
+    let manifest = Manifest::load(store, name, version).await.or_fail(Exit::Usage)?;
+    let total = manifest.shards.len() as u64;
+    let verification = {
+        let display = Mutex::new(Display::new(format));
+        let start = Instant::now();
+        let show = |done| {
+            let line = work_in_progress("verify", "hashing", (done, total), start);
+            display.lock().unwrap_or_else(PoisonError::into_inner).update(&line);
+        };
+        verify::verify(store, &manifest, show).await.or_fail(Exit::WorkFailed)?
+    };
+    let Verification { shards, bytes, faults } = verification;
+    let failed = faults.len();
+    let view = VerificationView { corpus: manifest.corpus, version: manifest.version, shards, bytes, faults };
+    format.result(&view, |view| {
+        let summary = format!(
+            "corpus {} version {}: {} shards, {:.1} MB read and hashed",
+            view.corpus,
+            view.version,
+            view.shards,
+            view.bytes as f64 / 1e6
+        );
+        if view.faults.is_empty() {
+            return summary + "; all as the manifest says";
+        }
+        let rows = view.faults.iter().map(|fault| [fault.path.clone(), fault.kind.to_owned(), fault.message.clone()]);
+        summary + "\n" + &table(["PATH", "FAULT", "WHAT"], rows)
+    })?;
+    if failed == 0 {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::WorkFailed, format!("{failed} of {shards} shards are not what was committed"))
+        .hint("restore them from a copy of the store, or ingest again"))
 }
 
 /// Puts paths in the place of aliases.

@@ -71,7 +71,8 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
         let display = Mutex::new(Display::new(format));
         let start = Instant::now();
         let show = |now: IngestProgress| {
-            display.lock().unwrap_or_else(PoisonError::into_inner).update(&as_pipeline(now, start));
+            let line = work_in_progress("ingest", "reading", (now.files_done, now.files_total), start);
+            display.lock().unwrap_or_else(PoisonError::into_inner).update(&line);
         };
         let work = ingest::ingest(&store, &spec, &how, show, &cancel);
         tokio::pin!(work);
@@ -120,17 +121,17 @@ fn specification(options: &Options) -> Result<(IngestSpec, String), Failure> {
     Ok((spec, store_url))
 }
 
-/// The form in which displays take progress.
-fn as_pipeline(now: IngestProgress, start: Instant) -> v1::Pipeline {
+/// Work of this process in the form in which displays take progress.
+pub(super) fn work_in_progress(name: &str, phase: &str, (done, total): (u64, u64), start: Instant) -> v1::Pipeline {
     let progress = v1::Progress {
-        phase: "reading".to_owned(),
-        done: now.files_done,
-        total: now.files_total,
-        step_seconds: start.elapsed().as_secs_f64() / now.files_done.max(1) as f64,
+        phase: phase.to_owned(),
+        done,
+        total,
+        step_seconds: start.elapsed().as_secs_f64() / done.max(1) as f64,
         ..v1::Progress::default()
     };
     let job = v1::Job {
-        name: "ingest".to_owned(),
+        name: name.to_owned(),
         state: v1::State::Running.into(),
         progress: Some(progress),
         ..v1::Job::default()

@@ -77,6 +77,7 @@ impl Builder<'_> {
                 task: table.task,
                 corpus: corpus.clone(),
                 selection: selection(&table.modalities, &table.sources),
+                label_fraction: table.label_fraction,
                 model: model.clone(),
                 initialisation,
                 optimiser: optimiser(table.learning_rate, table.weight_decay, table.warmup_epochs, table.clip_norm),

@@ -132,6 +132,8 @@ pub(super) struct FinetuneTable {
     pub(super) clip_norm: Option<f64>,
     #[deserr(default)]
     pub(super) seed: u64,
+    #[deserr(default = 1.0)]
+    pub(super) label_fraction: f64,
     #[deserr(default)]
     pub(super) modalities: Vec<ModalityWord>,
     #[deserr(default)]

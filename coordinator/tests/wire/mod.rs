@@ -245,6 +245,7 @@ fn pretrain() -> JobSpec {
 
 fn classify() -> JobSpec {
     let spec = FinetuneSpec {
+        label_fraction: 1.0,
         task: FinetuneTask::Classify,
         corpus: corpus(),
         selection: Selection::default(),

@@ -9,9 +9,9 @@ use vismae_core::spec::Selection;
 
 use super::cache::GroupCache;
 use super::group::DecodedGroup;
-use super::index::{GroupIndex, index_shard};
+use super::index::{self, GroupIndex, index_shard};
 use super::shard::OpenShard;
-use super::{Batch, LoadError, OpenDatasetError};
+use super::{Batch, LoadError, OpenDatasetError, fraction};
 use crate::manifest::Manifest;
 use crate::order::RowRef;
 use crate::split::Split;
@@ -72,6 +72,30 @@ impl Dataset {
             });
         }
         Ok(Self { shards, groups, side: manifest.recipe.image_size, needs, classes: manifest.classes.clone() })
+    }
+
+    /// Keeps a share of the groups, the same for every class (for every modality, where frames have no label), rounded up. The
+    /// groups of a smaller share are among those of a larger one.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub async fn with_label_fraction(mut self, fraction: f64) -> Result<Self, LoadError> {
+        if fraction >= 1.0 {
+            return Ok(self);
+        }
+        let mut frames: Vec<Vec<(String, String)>> = Vec::new();
+        for group in &self.groups {
+            let shard = &self.shards[group.shard];
+            frames.push(index::groups_and_strata(shard, group).await?);
+        }
+        let strata = fraction::strata(frames.iter().flatten().map(|(group, label)| (group.as_str(), label.clone())));
+        let chosen = fraction::chosen_groups(&strata, fraction);
+        for (index, frames) in self.groups.iter_mut().zip(&frames) {
+            let kept = index.rows.iter().zip(frames).filter(|(_, (group, _))| chosen.contains(group.as_str()));
+            index.rows = kept.map(|(row, _)| *row).collect();
+        }
+        self.groups.retain(|group| !group.rows.is_empty());
+        Ok(self)
     }
 
     /// Frames in it; at least one.

@@ -66,3 +66,25 @@ pub(super) async fn index_shard(
     }
     Ok(groups)
 }
+
+/// The group and the stratum of every row of an index: its label, or its modality where it has none.
+pub(super) async fn groups_and_strata(
+    shard: &OpenShard,
+    index: &GroupIndex,
+) -> Result<Vec<(String, String)>, LoadError> {
+    let columns = shard.read_group(index.row_group, &["group_id", "label"]).await?;
+    let group = columns.column_by_name("group_id").and_then(|column| column.as_string_opt::<i32>());
+    let label = columns.column_by_name("label").and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let (Some(group), Some(label)) = (group, label) else {
+        return Err(LoadError::Changed {
+            shard: shard.shard.path.clone(),
+            found: "no column of groups or of labels".to_owned(),
+            expected: "`group_id` and `label`".to_owned(),
+        });
+    };
+    let stratum = |row: usize| match label.is_valid(row) {
+        true => label.value(row).to_string(),
+        false => shard.shard.modality.to_string(),
+    };
+    Ok(index.rows.iter().map(|&row| (group.value(row as usize).to_owned(), stratum(row as usize))).collect())
+}

@@ -9,7 +9,7 @@ use vismae_core::spec::{Modality, Selection};
 use super::*;
 use crate::fixture::phantom_store;
 use crate::manifest::Manifest;
-use crate::order::{Plan, PlanSpec};
+use crate::order::{Plan, PlanSpec, RowRef};
 use crate::split::Split;
 use crate::store::Store;
 
@@ -163,4 +163,23 @@ async fn a_loader_that_is_dropped_early_ends_its_thread() {
     assert_eq!(first, Some(1));
     // The thread held a clone; its end leaves this one alone.
     assert_eq!(Arc::strong_count(&dataset), 1);
+}
+
+#[tokio::test]
+async fn a_share_of_the_labels_is_made_of_whole_patients_of_every_class() {
+    let (store, manifest) = phantom_store().await;
+    let open = async |fraction| {
+        let all = Selection { modalities: vec![], sources: vec![] };
+        let dataset = Dataset::open(&store, &manifest, Split::Train, &all, Needs::Label).await.unwrap();
+        dataset.with_label_fraction(fraction).await.unwrap()
+    };
+    let samples = async |fraction| {
+        let dataset = open(fraction).await;
+        let rows: Vec<RowRef> = dataset.rows().collect();
+        dataset.read(&rows).await.unwrap().samples
+    };
+    let (tenth, half, all) = (samples(0.1).await, samples(0.5).await, samples(1.0).await);
+    assert!(tenth.iter().all(|sample| half.contains(sample)) && half.iter().all(|sample| all.contains(sample)));
+    assert!(tenth.len() < half.len() && half.len() < all.len(), "{} {} {}", tenth.len(), half.len(), all.len());
+    assert_eq!(open(0.1).await.classes_present(), open(1.0).await.classes_present());
 }

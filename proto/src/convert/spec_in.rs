@@ -118,6 +118,7 @@ fn finetune(fields: &mut Fields<'_>, wire: &v1::FinetuneSpec) -> Option<Finetune
         task: task?,
         corpus: corpus?,
         selection: selection?,
+        label_fraction: wire.label_fraction.unwrap_or(1.0),
         model: self::model(model?),
         initialisation: initialisation?,
         optimiser: self::optimiser(optimiser?),

@@ -79,6 +79,7 @@ fn finetune(spec: &FinetuneSpec) -> v1::FinetuneSpec {
         epochs: spec.epochs,
         batch: spec.batch,
         seed: spec.seed,
+        label_fraction: Some(spec.label_fraction),
     }
 }
 

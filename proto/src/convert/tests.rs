@@ -45,6 +45,7 @@ fn pretrain() -> PretrainSpec {
 
 fn finetune(task: FinetuneTask, initialisation: Initialisation) -> FinetuneSpec {
     FinetuneSpec {
+        label_fraction: 1.0,
         task,
         corpus: CorpusName::new("phantom").unwrap(),
         selection: Selection::default(),

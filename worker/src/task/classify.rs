@@ -63,7 +63,7 @@ pub(super) fn run(context: &TaskContext, spec: &FinetuneSpec) -> Result<Outcome,
     let judged = Judged::new(&names, &test);
     let results = ClassifyResults {
         job: context.id.job.to_string(),
-        settings: network::settings(("batch", spec.batch), spec.seed, &spec.optimiser),
+        settings: finetune::settings(spec),
         init,
         sources,
         modalities,

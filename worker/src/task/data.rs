@@ -34,11 +34,21 @@ pub(super) fn open(
     selection: &Selection,
     needs: Needs,
 ) -> Result<Arc<Dataset>, TaskError> {
-    context
-        .runtime
-        .block_on(Dataset::open(&context.store, manifest, split, selection, needs))
-        .map(Arc::new)
-        .map_err(|error| TaskError::input_from(&error))
+    open_share(context, manifest, (split, 1.0), selection, needs)
+}
+
+/// The same, of a share of the groups of the split.
+pub(super) fn open_share(
+    context: &TaskContext,
+    manifest: &Manifest,
+    (split, fraction): (Split, f64),
+    selection: &Selection,
+    needs: Needs,
+) -> Result<Arc<Dataset>, TaskError> {
+    let open = Dataset::open(&context.store, manifest, split, selection, needs);
+    let dataset = context.runtime.block_on(open).map_err(|error| TaskError::input_from(&error))?;
+    let share = context.runtime.block_on(dataset.with_label_fraction(fraction));
+    share.map(Arc::new).map_err(|error| TaskError::environment_from(&error))
 }
 
 /// Reads every epoch of these lanes in the order of the plan.

@@ -38,7 +38,9 @@ impl Splits {
         needs: Needs,
     ) -> Result<Self, TaskError> {
         let open = |split| data::open(context, manifest, split, &spec.selection, needs);
-        Ok(Self { train: open(Split::Train)?, val: open(Split::Val)?, test: open(Split::Test)? })
+        let share = (Split::Train, spec.label_fraction);
+        let train = data::open_share(context, manifest, share, &spec.selection, needs)?;
+        Ok(Self { train, val: open(Split::Val)?, test: open(Split::Test)? })
     }
 }
 
@@ -203,6 +205,13 @@ pub(super) fn initialise(
         )));
     }
     Ok(source.to_string())
+}
+
+/// What a fine-tune was told, for its results.
+pub(super) fn settings(spec: &FinetuneSpec) -> Vec<(String, String)> {
+    let mut settings = network::settings(("batch", spec.batch), spec.seed, &spec.optimiser);
+    settings.push(("label_fraction".to_owned(), spec.label_fraction.to_string()));
+    settings
 }
 
 /// The words of a selection, for results.

@@ -52,7 +52,7 @@ pub(super) fn run(context: &TaskContext, spec: &FinetuneSpec) -> Result<Outcome,
     let (sources, modalities) = finetune::selection_words(spec);
     let results = SegmentResults {
         job: context.id.job.to_string(),
-        settings: network::settings(("batch", spec.batch), spec.seed, &spec.optimiser),
+        settings: finetune::settings(spec),
         init,
         sources,
         modalities,

@@ -49,6 +49,8 @@ pub struct FinetuneSpec {
     pub corpus: CorpusName,
     /// Which frames it sees; `train` to learn, `val` to choose, `test` to report.
     pub selection: Selection,
+    /// Share of the training groups that is learned from, above 0 and at most 1.
+    pub label_fraction: f64,
     /// The network.
     pub model: ModelSpec,
     /// Where it starts.
@@ -68,6 +70,11 @@ impl FinetuneSpec {
         self.model.check(field, violations);
         self.optimiser.check(field, self.epochs, violations);
         violations.require(self.epochs > 0, &format!("{field}.epochs"), || "is 0, expected at least 1".to_owned());
+        violations.require(
+            self.label_fraction > 0.0 && self.label_fraction <= 1.0,
+            &format!("{field}.label_fraction"),
+            || format!("is {}, expected a share above 0 and at most 1", self.label_fraction),
+        );
         violations.require(self.batch > 0, &format!("{field}.batch"), || "is 0, expected at least 1".to_owned());
     }
 }

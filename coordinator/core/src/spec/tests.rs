@@ -32,6 +32,7 @@ fn pretrain() -> PretrainSpec {
 
 fn finetune() -> FinetuneSpec {
     FinetuneSpec {
+        label_fraction: 1.0,
         task: FinetuneTask::Classify,
         corpus: CorpusName::new("phantom").unwrap(),
         selection: Selection::default(),

@@ -206,6 +206,7 @@ pub(crate) fn pretrain(slots: u32) -> JobKind {
 
 pub(crate) fn finetune() -> JobKind {
     JobKind::Finetune(FinetuneSpec {
+        label_fraction: 1.0,
         task: FinetuneTask::Classify,
         corpus: corpus(),
         selection: Selection::default(),

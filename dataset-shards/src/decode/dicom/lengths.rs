@@ -11,6 +11,9 @@ use dicom_transfer_syntax_registry::TransferSyntax;
 use super::{malformed, truncated};
 use crate::decode::DecodeError;
 
+/// Sequences in sequences, at most: the reader proper goes one call deeper for each, and standard objects need about ten.
+const DEPTH_MAX: usize = 64;
+
 /// Where the attributes end that lie whole in the first bytes of a data set, in front of the pixels.
 pub(super) fn header_end(data: &[u8], grammar: &TransferSyntax) -> usize {
     let Ok(mut reader) = LazyDataSetReader::new_with_ts(Cursor::new(data), grammar) else { return 0 };
@@ -42,8 +45,17 @@ pub(super) fn header_end(data: &[u8], grammar: &TransferSyntax) -> usize {
 pub(super) fn check(data: &[u8], grammar: &TransferSyntax) -> Result<(), DecodeError> {
     let unreadable = || malformed("the data set cannot be read");
     let mut reader = LazyDataSetReader::new_with_ts(Cursor::new(data), grammar).map_err(|_| unreadable())?;
+    let mut depth = 0_usize;
     while let Some(token) = reader.advance() {
         let token = token.map_err(|_| unreadable())?;
+        depth = match &token {
+            LazyDataToken::SequenceStart { .. } => depth + 1,
+            LazyDataToken::SequenceEnd => depth.saturating_sub(1),
+            _ => depth,
+        };
+        if depth > DEPTH_MAX {
+            return Err(malformed(&format!("sequences are nested more than {DEPTH_MAX} deep")));
+        }
         let claimed = match &token {
             LazyDataToken::LazyValue { header, .. } => header.len.get().unwrap_or(0),
             LazyDataToken::LazyItemValue { len, .. } => *len,

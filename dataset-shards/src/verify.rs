@@ -1,0 +1,197 @@
+//! Whether a corpus version is what its manifest says, to the last byte.
+
+use std::collections::HashSet;
+
+use arrow::array::{Array, AsArray};
+use futures::{StreamExt, stream};
+
+use crate::loader::OpenShard;
+use crate::manifest::{Counts, Manifest, Shard};
+use crate::store::{Store, StoreError};
+
+/// Shards read at the same time, each whole in memory.
+const CONCURRENT_SHARDS: usize = 4;
+
+/// Something that is not as the manifest says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Fault {
+    /// The shard, or the manifest where sums are wrong.
+    pub path: String,
+    /// For programs: `missing`, `size`, `hash`, `unreadable`, `rows`, `counts` or `duplicate`.
+    pub kind: &'static str,
+    /// What was found and what was expected.
+    pub message: String,
+}
+
+impl Fault {
+    fn new(path: &str, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), kind, message: message.into() }
+    }
+}
+
+/// What was looked at, and what is wrong with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verification {
+    /// Shards.
+    pub shards: u64,
+    /// Bytes read and hashed.
+    pub bytes: u64,
+    /// What is not as it should be; nothing when all is well.
+    pub faults: Vec<Fault>,
+}
+
+/// Reads every shard of a version, compares size, hash, row groups and sums with the manifest, and looks for frames that are
+/// stored twice. Progress is told in shards done.
+///
+/// # Errors
+/// [`StoreError`] when the store fails in another way than lacking a shard.
+pub async fn verify(store: &Store, manifest: &Manifest, progress: impl Fn(u64)) -> Result<Verification, StoreError> {
+    let mut sums = Sums::default();
+    let mut looked = stream::iter(&manifest.shards).map(|shard| look(store, shard)).buffered(CONCURRENT_SHARDS);
+    while let Some(looked) = looked.next().await {
+        sums.add(looked?);
+        progress(sums.verification.shards);
+    }
+    let Sums { counts, mut verification, .. } = sums;
+    if counts != manifest.counts && verification.faults.is_empty() {
+        let message = format!("the shards hold {}, the manifest says {}", words(&counts), words(&manifest.counts));
+        verification.faults.push(Fault::new(&format!("manifest of version {}", manifest.version), "counts", message));
+    }
+    Ok(verification)
+}
+
+fn words(counts: &Counts) -> String {
+    format!("{} frames, {} labels and {} masks", counts.frames, counts.labels, counts.masks)
+}
+
+/// What one shard holds.
+struct Contents {
+    path: String,
+    counts: Counts,
+    samples: Vec<String>,
+}
+
+#[derive(Default)]
+struct Sums {
+    counts: Counts,
+    samples: HashSet<String>,
+    verification: Verification,
+}
+
+impl Sums {
+    fn add(&mut self, (bytes, looked): (u64, Result<Contents, Fault>)) {
+        self.verification.shards += 1;
+        self.verification.bytes += bytes;
+        let contents = match looked {
+            Ok(contents) => contents,
+            Err(fault) => return self.verification.faults.push(fault),
+        };
+        self.counts.frames += contents.counts.frames;
+        self.counts.labels += contents.counts.labels;
+        self.counts.masks += contents.counts.masks;
+        let twice = contents.samples.into_iter().filter(|sample| !self.samples.insert(sample.clone())).count();
+        if twice > 0 {
+            let message = format!("{twice} frames are stored already, expected each once");
+            self.verification.faults.push(Fault::new(&contents.path, "duplicate", message));
+        }
+    }
+}
+
+/// Reads a shard whole; gives the bytes read with what they are.
+async fn look(store: &Store, shard: &Shard) -> Result<(u64, Result<Contents, Fault>), StoreError> {
+    let fault = |kind, message: String| Err(Fault::new(&shard.path, kind, message));
+    let bytes = match store.get(&shard.path).await {
+        Ok(bytes) => bytes,
+        Err(StoreError::NotFound { .. }) => return Ok((0, fault("missing", "does not exist".to_owned()))),
+        Err(error) => return Err(error),
+    };
+    let size = bytes.len() as u64;
+    if size != shard.bytes {
+        return Ok((size, fault("size", format!("has {size} bytes, the manifest says {}", shard.bytes))));
+    }
+    let hash = tokio::task::spawn_blocking(move || blake3::hash(&bytes).to_hex().to_string()).await;
+    if !hash.is_ok_and(|hash| hash == shard.blake3) {
+        return Ok((size, fault("hash", "its bytes have another hash than the manifest says".to_owned())));
+    }
+    Ok((size, contents(store, shard).await))
+}
+
+async fn contents(store: &Store, shard: &Shard) -> Result<Contents, Fault> {
+    let unreadable = |message: String| Fault::new(&shard.path, "unreadable", message);
+    let open =
+        OpenShard::open(store, shard).await.map_err(|error| Fault::new(&shard.path, "rows", error.to_string()))?;
+    let mut contents = Contents { path: shard.path.clone(), counts: Counts::default(), samples: Vec::new() };
+    for group in 0..shard.row_groups.len() {
+        let columns = open.read_group(group, &["sample_id", "label", "mask.path"]).await;
+        let columns = columns.map_err(|error| unreadable(error.to_string()))?;
+        let column = |name: &str| columns.column_by_name(name).ok_or_else(|| unreadable(format!("no column `{name}`")));
+        let present = |column: &dyn Array| (column.len() - column.null_count()) as u64;
+        contents.counts.frames += columns.num_rows() as u64;
+        contents.counts.labels += present(column("label")?);
+        contents.counts.masks += present(column("mask")?);
+        let samples = column("sample_id")?.as_string_opt::<i32>();
+        let samples = samples.ok_or_else(|| unreadable("column `sample_id` is no text".to_owned()))?;
+        contents.samples.extend(samples.iter().flatten().map(str::to_owned));
+    }
+    if contents.counts.frames != shard.rows {
+        let message = format!("has {} rows, the manifest says {}", contents.counts.frames, shard.rows);
+        return Err(Fault::new(&shard.path, "rows", message));
+    }
+    Ok(contents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::phantom_store;
+
+    async fn faults(store: &Store, manifest: &Manifest) -> Vec<(String, &'static str)> {
+        let verification = verify(store, manifest, |_| {}).await.unwrap();
+        verification.faults.into_iter().map(|fault| (fault.path, fault.kind)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_whole_corpus_has_no_fault_and_every_byte_of_it_is_read() {
+        let (store, manifest) = phantom_store().await;
+        let verification = verify(&store, &manifest, |_| {}).await.unwrap();
+        assert_eq!(verification.faults, []);
+        assert_eq!(verification.shards, manifest.shards.len() as u64);
+        assert_eq!(verification.bytes, manifest.shards.iter().map(|shard| shard.bytes).sum::<u64>());
+    }
+
+    #[tokio::test]
+    async fn a_flipped_bit_anywhere_is_found_where_it_is() {
+        let (store, manifest) = phantom_store().await;
+        let shard = &manifest.shards[3];
+        let whole = store.get(&shard.path).await.unwrap();
+        for at in [0, whole.len() / 3, whole.len() - 1] {
+            let mut flipped = whole.to_vec();
+            flipped[at] ^= 0x10;
+            store.put(&shard.path, flipped).await.unwrap();
+            assert_eq!(faults(&store, &manifest).await, [(shard.path.clone(), "hash")]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_cut_or_miscounted_is_named() {
+        let (store, mut manifest) = phantom_store().await;
+        let [one, two] = [manifest.shards[0].path.clone(), manifest.shards[1].path.clone()];
+        let cut = store.get(&two).await.unwrap().slice(..100);
+        manifest.counts.labels += 1;
+        assert_eq!(faults(&store, &manifest).await, [("manifest of version 1".to_owned(), "counts")]);
+        store.delete(&one).await.unwrap();
+        store.put(&two, cut).await.unwrap();
+        assert_eq!(faults(&store, &manifest).await, [(one, "missing"), (two, "size")]);
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_is_stored_twice_is_a_fault() {
+        let (store, mut manifest) = phantom_store().await;
+        let mut copy = manifest.shards[0].clone();
+        let bytes = store.get(&copy.path).await.unwrap();
+        copy.path += ".copy";
+        store.put(&copy.path, bytes).await.unwrap();
+        manifest.shards.push(copy.clone());
+        assert_eq!(faults(&store, &manifest).await, [(copy.path, "duplicate")]);
+    }
+}
