@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::device::Device;
 use crate::failure::Cause;
-use crate::ids::{Epoch, PipelineId, TaskId, WorkerId};
+use crate::ids::{Epoch, PipelineId, TaskId};
 use crate::spec::PipelineSpec;
-use crate::worker::Lease;
+use crate::worker::{Arrival, Lease};
 
 /// A client's name for one request, so that the same request sent again is not carried out again: a UUID's 128 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,19 +45,6 @@ pub enum Event {
     },
     /// Nothing but that time has passed.
     Tick,
-}
-
-/// A worker that wants to join.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Arrival {
-    /// Its name.
-    pub worker: WorkerId,
-    /// The device of each slot, in the order of the slot indices.
-    pub devices: Vec<Device>,
-    /// The address its tasks can be reached at by those of other workers.
-    pub host: String,
-    /// The version of its program.
-    pub version: String,
 }
 
 /// What a task says about itself.

@@ -3,9 +3,21 @@
 use std::fmt;
 
 use crate::device::Device;
-use crate::event::Arrival;
 use crate::ids::{SlotId, TaskId, WorkerId};
 use crate::time::MonoTime;
+
+/// A worker that wants to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its name.
+    pub worker: WorkerId,
+    /// The device of each slot, in the order of the slot indices.
+    pub devices: Vec<Device>,
+    /// The address its tasks can be reached at by those of other workers.
+    pub host: String,
+    /// The version of its program.
+    pub version: String,
+}
 
 /// One stay of a worker, from joining to being lost. Whatever a worker says under an older lease is stale.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,12 +15,12 @@ use proptest::strategy::ValueTree;
 use vismae_core::coordinator::Coordinator;
 use vismae_core::device::Device;
 use vismae_core::effect::{Answer, Command, Effects};
-use vismae_core::event::{Arrival, Event, Progress, TaskReport};
+use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{JobId, SlotId, TaskId, WorkerId};
 use vismae_core::job::JobState;
 use vismae_core::time::MonoTime;
-use vismae_core::worker::Lease;
+use vismae_core::worker::{Arrival, Lease};
 
 /// A process of the model, in the slot of an agent.
 #[derive(Debug, Clone, Default)]

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 use tokio::sync::{mpsc, oneshot, watch};
 use vismae_core::coordinator::Coordinator;
 use vismae_core::effect::{CancelError, JoinError};
-use vismae_core::event::{Arrival, Event, RequestId};
+use vismae_core::event::{Event, RequestId};
 use vismae_core::ids::PipelineId;
 use vismae_core::spec::{PipelineSpec, Violations};
 use vismae_core::time::MonoTime;
-use vismae_core::worker::Lease;
+use vismae_core::worker::{Arrival, Lease};
 
 use super::{Reply, Request};
 use crate::clock::Clock;

@@ -1,6 +1,7 @@
 //! NIfTI volumes of both versions, plain or gzipped, of either byte order, cut into planes.
 
 mod axes;
+mod data_type;
 mod header;
 mod voxels;
 

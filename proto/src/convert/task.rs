@@ -1,10 +1,11 @@
 //! The talk between coordinator and agents.
 
 use vismae_core::effect::{Command, Membership, Start};
-use vismae_core::event::{Arrival, Progress, TaskReport};
+use vismae_core::event::{Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{Epoch, TaskId, WorkerId};
 use vismae_core::spec::Violations;
+use vismae_core::worker::Arrival;
 
 use super::fields::Fields;
 use super::spec_in::finish;

@@ -2,12 +2,12 @@
 
 use super::Coordinator;
 use crate::effect::{Close, Effects, Fact, JoinError};
-use crate::event::Arrival;
 use crate::failure::{Cause, Failure};
 use crate::gang::{End, Gang};
 use crate::ids::{TaskId, WorkerId};
 use crate::job::{Input, JobState, STOP_TIMEOUT};
 use crate::time::MonoTime;
+use crate::worker::Arrival;
 use crate::worker::{Lease, Worker, WorkerState};
 
 impl Coordinator {

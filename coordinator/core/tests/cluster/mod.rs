@@ -8,7 +8,7 @@ use std::time::Duration;
 use vismae_core::coordinator::Coordinator;
 use vismae_core::device::Device;
 use vismae_core::effect::{Answer, CancelError, Close, Command, Dispatch, Effects, JoinError, Record};
-use vismae_core::event::{Arrival, Event, RequestId, TaskReport};
+use vismae_core::event::{Event, RequestId, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{CorpusName, JobName, PipelineId, TaskId, WorkerId};
 use vismae_core::job::Job;
@@ -17,7 +17,7 @@ use vismae_core::spec::{
     PretrainSpec, Selection, Violations, Window,
 };
 use vismae_core::time::MonoTime;
-use vismae_core::worker::Lease;
+use vismae_core::worker::{Arrival, Lease};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 

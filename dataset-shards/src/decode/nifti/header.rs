@@ -4,7 +4,7 @@
 
 use std::io::Read;
 
-use super::voxels::DataType;
+use super::data_type::DataType;
 use super::{malformed, truncated};
 use crate::decode::{DecodeError, check_size};
 
