@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::expect_used, reason = "whatever goes wrong here ends a test")]
 
+pub mod clients;
 pub mod cluster;
 pub mod deploy;

@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "a developer's tool talks to its terminal")]
 
 mod cargo;
+mod clients;
 mod demo;
 mod doctor;
 mod libtorch;

@@ -1,6 +1,7 @@
 //! Where things lie: the checkout, and the cache that every checkout shares.
 
 use std::env;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -38,6 +39,15 @@ impl Places {
     pub(crate) fn target(&self) -> PathBuf {
         let path = self.checkout.to_string_lossy();
         self.cache.join("target").join(path.trim_matches('/').replace('/', "-"))
+    }
+
+    /// Where the clients of the tests go: a folder for each list of them.
+    pub(crate) fn clients(&self, requirements: &Path) -> Result<PathBuf> {
+        let list =
+            std::fs::read(requirements).with_context(|| format!("`{}` cannot be read", requirements.display()))?;
+        let mut hasher = DefaultHasher::new();
+        list.hash(&mut hasher);
+        Ok(self.cache.join(format!("clients-{:016x}", hasher.finish())))
     }
 
     /// The cargo settings of this machine, which no commit holds.

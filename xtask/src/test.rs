@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::{cargo, setup};
+use crate::{cargo, clients, setup};
 
 /// In their order. Every stage runs even after one has failed, so that one call shows all there is to mend.
 const STAGES: [(&str, &[&str]); 4] = [
@@ -21,11 +21,14 @@ const STAGES: [(&str, &[&str]); 4] = [
 pub(crate) fn run() -> Result<ExitCode> {
     let start = Instant::now();
     let ready = setup::run()?;
+    let clients = clients::install(&ready.places)?;
     let mut results = vec![("set-up", true, start.elapsed())];
     for (name, arguments) in STAGES {
         println!("== {name}: cargo {}", arguments.join(" "));
         let start = Instant::now();
-        let outcome = cargo::run(cargo::command(&ready, arguments));
+        let mut command = cargo::command(&ready, arguments);
+        command.env("VISMAE_TEST_CLIENTS", &clients);
+        let outcome = cargo::run(command);
         if let Err(error) = &outcome {
             println!("error: {error:#}");
         }

@@ -1,0 +1,71 @@
+//! Programs that nobody here wrote: what they make of ours is what users get.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cluster::{Process, free_port, wait_for};
+
+/// Names the folder that the clients are installed in.
+const VARIABLE: &str = "VISMAE_TEST_CLIENTS";
+
+/// Python with the clients on its path; none where they are not installed, which is said.
+pub fn python() -> Option<Command> {
+    let Some(folder) = std::env::var_os(VARIABLE).map(PathBuf::from).filter(|folder| folder.is_dir()) else {
+        eprintln!("left out: no clients, which `cargo xtask test` installs and names by {VARIABLE}");
+        return None;
+    };
+    let mut python = Command::new("python3");
+    python.env("PYTHONPATH", folder).env("HF_HUB_OFFLINE", "1").env("PYTHONDONTWRITEBYTECODE", "1");
+    Some(python)
+}
+
+/// A file of the folder of clients' scripts.
+pub fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name)
+}
+
+/// A real S3 server on this machine, which forgets everything when it is dropped.
+#[derive(Debug)]
+pub struct S3 {
+    port: u16,
+    _server: Process,
+}
+
+impl S3 {
+    /// Starts the server with one bucket, `vismae`; none where it is not installed.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub fn start() -> Option<Self> {
+        let port = free_port();
+        let mut server = python()?;
+        server.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
+        let server = Self { port, _server: Process::start(server) };
+        wait_for("the S3 server", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let answer = server.request("PUT", "/vismae");
+        assert!(answer.contains(" 200 OK"), "no bucket: {answer}");
+        Some(server)
+    }
+
+    /// The variables by which programs find it.
+    pub fn environment(&self) -> [(&'static str, String); 5] {
+        [
+            ("AWS_ENDPOINT", format!("http://127.0.0.1:{}", self.port)),
+            ("AWS_ALLOW_HTTP", "true".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ]
+    }
+
+    fn request(&self, method: &str, path: &str) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a server");
+        let head = format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("a request is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer in text");
+        answer
+    }
+}
