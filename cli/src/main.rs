@@ -8,11 +8,14 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 use vismae_cli::{Cli, Exit};
+use vismae_shards::decode::UNLOGGED;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let command = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(command.log_filter()));
+    let unlogged = UNLOGGED.iter().filter_map(|target| format!("{target}=off").parse().ok());
+    let filter = unlogged.fold(filter, EnvFilter::add_directive);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

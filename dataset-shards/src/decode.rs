@@ -6,6 +6,7 @@
 
 mod dicom;
 mod error;
+mod guard;
 mod jpeg;
 mod labels;
 mod nifti;
@@ -14,13 +15,14 @@ mod sniff;
 
 use std::fs::File;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use vismae_core::spec::Modality;
 
 pub(crate) use dicom::{Slice, Stack};
 pub use error::DecodeError;
+pub use guard::UNLOGGED;
+use guard::guarded;
 pub use labels::{LabelError, LabelVolume, decode_labels};
 pub(crate) use nifti::Grid;
 use sniff::Format;
@@ -77,6 +79,10 @@ pub enum Note {
     SeriesGap,
     /// Two slices of the series lie at one place.
     SeriesOverlap,
+    /// An ultrasound image does not say where the ultrasound is: what the device wrote beside it, if anything, was left.
+    WithoutRegions,
+    /// A series is too long to be read at once: its parts were scaled apart.
+    SeriesInParts,
     /// The header says that text is burned into the pixels; it was left alone.
     BurnedIn,
     /// The file does not say where its volume lies in the patient; its axes were taken as they are.
@@ -92,6 +98,8 @@ impl Note {
             Self::PetWithoutSuv => "pet_without_suv",
             Self::SeriesGap => "series_gap",
             Self::SeriesOverlap => "series_overlap",
+            Self::WithoutRegions => "ultrasound_without_regions",
+            Self::SeriesInParts => "series_in_parts",
             Self::BurnedIn => "burned_in_annotation",
             Self::OrientationUnknown => "orientation_unknown",
             Self::OutsideRegionsBlanked => "outside_regions_blanked",
@@ -108,6 +116,8 @@ pub struct Decoded {
     pub modality: Option<Modality>,
     /// The patient's id in the file: identifying, to be pseudonymised and never shown.
     pub patient: Option<String>,
+    /// What the file calls its study, or its series: identifying too, and what keeps slices together that name no patient.
+    pub study: Option<String>,
     /// What the values are.
     pub scale: Scale,
     /// Whether low values are meant to be bright. They still come as stored.
@@ -155,11 +165,6 @@ fn read(path: &Path) -> Result<Vec<u8>, DecodeError> {
     // A file that grows while it is read stays within the limit.
     file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| DecodeError::from_io(&error))?;
     if bytes.is_empty() { Err(DecodeError::Empty) } else { Ok(bytes) }
-}
-
-/// Turns a panic of a decoder into an error of the file.
-fn guarded<T>(format: &'static str, decode: impl FnOnce() -> Result<T, DecodeError>) -> Result<T, DecodeError> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(DecodeError::Panicked { format }))
 }
 
 /// Checks claimed sides before anything is allocated for them.

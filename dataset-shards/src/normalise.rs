@@ -21,6 +21,8 @@ pub struct NormalisedFrame {
     pub levels: Vec<u8>,
     /// Class indices of the same shape.
     pub classes: Option<Vec<u8>>,
+    /// BLAKE3 of the source values and their shape: the same for the same image, however its volume was scaled.
+    pub source: [u8; 32],
 }
 
 /// A file of a volume, with its mask.
@@ -108,7 +110,7 @@ fn frames(
             continue;
         }
         let classes = classes.map(|classes| resize::nearest(classes, volume.width, volume.height, side));
-        normalised.frames.push(NormalisedFrame { levels, classes });
+        normalised.frames.push(NormalisedFrame { levels, classes, source: hash(plane, volume.width) });
     }
     Ok(normalised)
 }
@@ -118,14 +120,29 @@ fn grey_range(parts: &[Part<'_>], modality: Modality, spec: &IngestSpec) -> Resu
     if !values.iter().copied().flatten().any(|value| value.is_finite()) {
         return Err(NormaliseError::NothingFinite);
     }
+    let width = parts.first().map_or(1, |part| part.decoded.volume.width as usize);
     let display = parts.iter().all(|part| part.decoded.scale == Scale::Display);
     Ok(match (modality, display) {
         (Modality::Ct, false) => GreyRange::new(spec.ct_window.low as f32, spec.ct_window.high as f32),
         (Modality::Ct | Modality::XRay | Modality::Ultrasound, true) => GreyRange::new(0.0, 255.0),
         (Modality::Mr | Modality::Pet, _) | (Modality::XRay | Modality::Ultrasound, false) => {
-            GreyRange::of_percentiles(&values, spec.percentiles.low, spec.percentiles.high)
+            GreyRange::of_percentiles(&values, width, spec.percentiles.low, spec.percentiles.high)
         }
     })
+}
+
+fn hash(plane: &[f32], width: u32) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&width.to_le_bytes());
+    // In pieces, so that no copy of the plane is made.
+    for piece in plane.chunks(1024) {
+        let mut bytes = [0; 4096];
+        for (place, value) in bytes.chunks_exact_mut(4).zip(piece) {
+            place.copy_from_slice(&value.to_le_bytes());
+        }
+        hasher.update(&bytes[..4 * piece.len()]);
+    }
+    *hasher.finalize().as_bytes()
 }
 
 /// The share of pixels that differ from the background.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 #![expect(clippy::expect_used, reason = "whatever goes wrong here ends a test")]
+#![expect(clippy::print_stderr, reason = "a test that is left out says so")]
 
 pub mod clients;
 pub mod cluster;

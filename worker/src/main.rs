@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use vismae_shards::decode::UNLOGGED;
 
 /// Offers this node's devices to a vismae coordinator.
 #[derive(Debug, Parser)]
@@ -24,6 +25,8 @@ enum Command {
 fn main() -> ExitCode {
     let command = Command::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let unlogged = UNLOGGED.iter().filter_map(|target| format!("{target}=off").parse().ok());
+    let filter = unlogged.fold(filter, EnvFilter::add_directive);
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -58,7 +58,14 @@ fn phantoms(vismae: &Path, out: &Path) -> Result<PathBuf> {
     // Its own words would name a folder that is gone when they are read.
     make.arg("phantom").arg(&partial).stdout(Stdio::null());
     cargo::run(make)?;
+    // What is there under this name is replaced only if a demo drew it.
+    let drawn = out.join("phantom.drawn");
+    if whole.exists() && !drawn.exists() {
+        bail!("`{}` was not drawn by a demo: move it away, or choose another `--out`", whole.display());
+    }
     clear(&whole)?;
+    fs::write(&drawn, "The folder `phantom` beside this file is drawn anew by each demo.\n")
+        .with_context(|| format!("`{}` cannot be written", drawn.display()))?;
     fs::rename(&partial, &whole).with_context(|| format!("`{}` cannot be put in place", whole.display()))?;
     println!("the phantoms are in {}", whole.display());
     Ok(whole)

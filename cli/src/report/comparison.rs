@@ -65,7 +65,7 @@ impl<R: Finetuned> Entry<'_, R> {
         if self.is_baseline() { "random weights".to_owned() } else { format!("pre-trained ({})", self.run.init()) }
     }
 
-    /// Whether it was best at its last epoch, so that more of them would have made it better.
+    /// Whether it was best at its last epoch, so that more of them might have made it better.
     pub(super) fn was_still_learning(&self) -> bool {
         let (best, epochs) = self.run.best_epoch();
         best + 1 >= epochs
@@ -90,7 +90,7 @@ impl<'r, R: Finetuned> Comparison<'r, R> {
         html! {
             @if !names.is_empty() {
                 p.note {
-                    "Best at the last epoch: " (names.join(", ")) ". With more epochs the scores would rise, and the distance \
+                    "Best at the last epoch: " (names.join(", ")) ". With more epochs the scores may rise, and the distance \
                      between pre-trained and random weights, which learn more slowly, may shrink."
                 }
             }

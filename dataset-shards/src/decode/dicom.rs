@@ -15,6 +15,7 @@ mod suv;
 
 use std::borrow::Cow;
 
+use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use vismae_core::spec::Modality;
 
@@ -31,6 +32,16 @@ use suv::Suv;
 pub(crate) use geometry::{Slice, Stack};
 pub(super) use open::is_without_preamble;
 
+/// Sequences that decide what pixels mean, or which of them are kept.
+const DECISIVE: [Tag; 6] = [
+    tags::MODALITY_LUT_SEQUENCE,
+    tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE,
+    tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
+    tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
+    tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE,
+    tags::SEQUENCE_OF_ULTRASOUND_REGIONS,
+];
+
 /// Values are after the modality transformation of each frame, and before any window and any inversion. Activity in a PET image
 /// becomes SUV by body weight where the header allows it.
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
@@ -41,7 +52,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let transforms = modality::transforms(attributes, &shape)?;
     let modality = attributes.text(tags::MODALITY).as_deref().and_then(Modality::from_code);
     let suv = if modality == Some(Modality::Pet) { Suv::read(attributes) } else { Suv::NotPet };
-    let regions = Regions::read(attributes, modality);
+    let regions = Regions::read(attributes, modality)?;
     let mut voxels = Vec::with_capacity(shape.frames as usize * shape.pixels());
     for (frame, transform) in transforms.iter().enumerate() {
         let start = voxels.len();
@@ -56,6 +67,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         volume: Volume { width: shape.columns, height: shape.rows, voxels, spacing_mm: geometry::spacing(attributes) },
         modality,
         patient: attributes.text(tags::PATIENT_ID),
+        study: attributes.text(tags::STUDY_INSTANCE_UID).or_else(|| attributes.text(tags::SERIES_INSTANCE_UID)),
         scale: if display { Scale::Display } else { Scale::Measured },
         inverted: shape.inverted,
         notes: suv.note().into_iter().chain(regions.note()).collect(),
@@ -81,6 +93,12 @@ impl<'a> Pixels<'a> {
         let attributes = Attributes::new(&set.object);
         if !attributes.has(tags::PIXEL_DATA) {
             return Err(without_pixels(attributes));
+        }
+        if DECISIVE.iter().any(|&tag| attributes.hides(tag)) {
+            return Err(unsupported(
+                "a sequence of unknown representation that decides pixel values",
+                "a sequence of items",
+            ));
         }
         let shape = Shape::read(attributes)?;
         let grey = Grey::read(attributes, &shape)?;

@@ -75,7 +75,8 @@ pub fn decode_labels(path: &Path, image: &Decoded) -> Result<LabelVolume, LabelE
         Format::Nifti => {
             let raw = guarded("NIfTI", || nifti::read(&bytes)).map_err(LabelError::Decode)?;
             check_grid(image, raw.grid)?;
-            let cut = image.grid.map_or(raw.grid.cut, |grid| grid.cut);
+            // Beside an image that says nothing of its place, the mask's own place means nothing.
+            let cut = image.grid.map_or_else(|| raw.as_stored(), |grid| grid.cut);
             Ok(raw.cut(cut))
         }
         Format::Png => guarded("PNG", || indexed_png(&bytes)),

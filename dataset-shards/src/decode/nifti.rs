@@ -48,6 +48,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         volume: Volume { width, height, voxels, spacing_mm },
         modality: None,
         patient: None,
+        study: None,
         scale: Scale::Measured,
         inverted: false,
         notes: if grid.affine.is_none() { vec![Note::OrientationUnknown] } else { Vec::new() },
@@ -83,6 +84,11 @@ impl RawVolume {
     pub(super) fn cut(self, cut: Cut) -> (u32, u32, Vec<f32>) {
         let (across, down) = (cut.across.index, cut.down.index);
         (self.grid.shape[across], self.grid.shape[down], cut.apply(&self.voxels, self.grid.shape))
+    }
+
+    /// Planes as they lie in the file, not turned.
+    pub(super) fn as_stored(&self) -> Cut {
+        Cut::new(self.grid.shape, self.spacing, None)
     }
 
     fn plane_spacing(&self) -> Option<[f32; 2]> {

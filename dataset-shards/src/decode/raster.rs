@@ -22,7 +22,16 @@ pub(super) fn decode(bytes: &[u8], format: ImageFormat) -> Result<Decoded, Decod
     decoded.apply_orientation(orientation);
     let (voxels, scale) = levels(&decoded);
     let volume = Volume { width: decoded.width(), height: decoded.height(), voxels, spacing_mm: None };
-    Ok(Decoded { volume, modality: None, patient: None, scale, inverted: false, notes: Vec::new(), grid: None })
+    Ok(Decoded {
+        volume,
+        modality: None,
+        patient: None,
+        study: None,
+        scale,
+        inverted: false,
+        notes: Vec::new(),
+        grid: None,
+    })
 }
 
 fn levels(image: &DynamicImage) -> (Vec<f32>, Scale) {

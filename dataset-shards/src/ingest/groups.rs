@@ -50,25 +50,57 @@ impl Groups {
         groups
     }
 
-    /// The pseudonym and the split of a file whose header names this patient, if any. What the listing states counts more
-    /// than the header, where stand-ins such as `ANONYMOUS` would make one group of everybody.
-    pub(super) fn assign(&mut self, item: &Item, patient: Option<&str>) -> Result<(String, Split), Refusal> {
-        let stated = self.stated(item).into_iter().flatten().next();
-        let name = self.first(stated.unwrap_or_else(|| match patient {
-            Some(patient) => Name::Patient(self.key.pseudonym(&["patient", patient])),
-            None => Name::File(self.key.pseudonym(&["file", &item.source, &item.file])),
-        }));
+    /// The pseudonym and the split of a file whose header names this patient and this study, if any. A patient that the listing
+    /// states counts more than the header's; a group that it states is joined with the header's patient.
+    pub(super) fn assign(
+        &mut self,
+        item: &Item,
+        patient: Option<&str>,
+        study: Option<&str>,
+    ) -> Result<(String, Split), Refusal> {
+        let of_header = patient
+            .filter(|patient| !is_stand_in(patient))
+            .map(|patient| Name::Patient(self.key.pseudonym(&["patient", patient])));
+        let name = match (self.stated(item), of_header) {
+            ([Some(patient), _], _) => patient,
+            ([None, Some(group)], Some(patient)) => {
+                self.join_assigned(&group, &patient)?;
+                group
+            }
+            ([None, Some(group)], None) => group,
+            ([None, None], Some(patient)) => patient,
+            ([None, None], None) => match study {
+                Some(study) => Name::Group(self.key.pseudonym(&["study", study])),
+                None => Name::File(self.key.pseudonym(&["file", &item.source, &item.file])),
+            },
+        };
+        let name = self.first(name);
         let (Name::Patient(group) | Name::Group(group) | Name::File(group)) = &name;
         let group = group.clone();
         let split = self.splits.get(&name).copied().or(item.split).unwrap_or_else(|| hashed_split(&group));
         if let Some(stated) = item.split.filter(|&stated| stated != split) {
-            let message = format!(
-                "group `{group}` is in split `{split}`, found `{stated}`: expected one split for all its files"
-            );
-            return Err(Refusal::new("split", "group_straddles_splits", message));
+            return Err(straddles(&group, split, stated));
         }
         self.splits.insert(name, split);
         Ok((group, split))
+    }
+
+    /// Joins names of which files may have been given splits already.
+    fn join_assigned(&mut self, one: &Name, other: &Name) -> Result<(), Refusal> {
+        let (one, other) = (self.first(one.clone()), self.first(other.clone()));
+        let split = match (self.splits.get(&one).copied(), self.splits.get(&other).copied()) {
+            (Some(one_split), Some(other_split)) if one_split != other_split => {
+                let (Name::Patient(group) | Name::Group(group) | Name::File(group)) = &one;
+                return Err(straddles(group, one_split, other_split));
+            }
+            (one_split, other_split) => one_split.or(other_split),
+        };
+        self.join(one.clone(), other);
+        if let Some(split) = split {
+            let first = self.first(one);
+            self.splits.insert(first, split);
+        }
+        Ok(())
     }
 
     /// What pseudonyms are made with.
@@ -103,6 +135,35 @@ impl Groups {
         }
         first
     }
+}
+
+fn straddles(group: &str, split: Split, found: Split) -> Refusal {
+    let message =
+        format!("group `{group}` is in split `{split}`, found `{found}`: expected one split for all its files");
+    Refusal::new("split", "group_straddles_splits", message)
+}
+
+/// What is written in the place of a patient's id by who removes it: it would make one group of everybody.
+fn is_stand_in(patient: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "anon",
+        "anonymous",
+        "anonymized",
+        "anonymised",
+        "deidentified",
+        "none",
+        "null",
+        "unknown",
+        "removed",
+        "patient",
+        "na",
+        "test",
+        "phantom",
+        "noid",
+    ];
+    let letters: String = patient.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+    let digits = patient.chars().filter(char::is_ascii_digit).any(|digit| digit != '0');
+    !digits && (letters.is_empty() || WORDS.contains(&letters.as_str()))
 }
 
 /// 80 % train, 10 % val, 10 % test, by the pseudonym alone: stable when files are added.
@@ -148,7 +209,7 @@ mod tests {
         let of = |split| item("s", Some("p"), None, split);
         let items = [of(Some(Split::Test)), of(Some(Split::Test)), of(Some(Split::Train)), of(None)];
         let mut groups = Groups::new(key(), items.iter());
-        let splits: Vec<_> = items.iter().map(|item| groups.assign(item, None).map(|(_, split)| split)).collect();
+        let splits: Vec<_> = items.iter().map(|item| groups.assign(item, None, None).map(|(_, split)| split)).collect();
         assert_eq!(splits[0], Ok(Split::Test));
         assert_eq!(splits[1], Ok(Split::Test));
         assert_eq!(splits[2].as_ref().unwrap_err().code, "group_straddles_splits");
@@ -159,7 +220,7 @@ mod tests {
     #[test]
     fn a_patient_is_the_same_in_every_set_and_a_group_only_in_its_own() {
         let mut groups = Groups::new(key(), [].iter());
-        let mut of = |source, patient, group| groups.assign(&item(source, patient, group, None), None).unwrap().0;
+        let mut of = |source, patient, group| groups.assign(&item(source, patient, group, None), None, None).unwrap().0;
         assert_eq!(of("a", Some("1"), None), of("b", Some("1"), None));
         assert_ne!(of("a", None, Some("1")), of("b", None, Some("1")));
     }
@@ -174,7 +235,7 @@ mod tests {
             item("b", Some("2"), None, Some(Split::Test)),
         ];
         let mut groups = Groups::new(key(), items.iter());
-        let of: Vec<_> = items.iter().map(|item| groups.assign(item, None).unwrap()).collect();
+        let of: Vec<_> = items.iter().map(|item| groups.assign(item, None, None).unwrap()).collect();
         assert!(of.iter().all(|assigned| *assigned == of[0]), "{of:?}");
         assert_eq!(of[0].1, Split::Test);
     }
@@ -182,9 +243,27 @@ mod tests {
     #[test]
     fn the_patient_in_a_header_counts_where_the_listing_is_silent() {
         let mut groups = Groups::new(key(), [].iter());
-        let listed = groups.assign(&item("a", Some("1"), None, None), None).unwrap();
-        assert_eq!(groups.assign(&item("a", None, None, None), Some("1")).unwrap(), listed);
-        assert_ne!(groups.assign(&item("a", None, None, None), None).unwrap().0, listed.0);
+        let listed = groups.assign(&item("a", Some("1"), None, None), None, None).unwrap();
+        assert_eq!(groups.assign(&item("a", None, None, None), Some("1"), None).unwrap(), listed);
+        assert_ne!(groups.assign(&item("a", None, None, None), None, None).unwrap().0, listed.0);
+    }
+
+    #[test]
+    fn slices_without_a_patient_stay_together_by_their_study() {
+        let mut groups = Groups::new(key(), [].iter());
+        let mut of = |patient, study| groups.assign(&item("a", None, None, None), patient, study).unwrap();
+        assert_eq!(of(None, Some("1.2.3")), of(Some("ANONYMOUS"), Some("1.2.3")));
+        assert_ne!(of(Some("0000"), Some("1.2.3")).0, of(Some("anon"), Some("1.2.4")).0);
+        assert_eq!(of(Some("0042"), Some("1.2.3")).0, of(Some("0042"), Some("1.2.4")).0);
+    }
+
+    #[test]
+    fn a_stated_group_is_joined_with_the_patient_of_the_header() {
+        let mut groups = Groups::new(key(), [].iter());
+        let mut of = |group, split| groups.assign(&item("a", None, Some(group), split), Some("P42"), None);
+        let first = of("scan 1", Some(Split::Val)).unwrap();
+        assert_eq!(of("scan 2", None).unwrap(), first);
+        assert_eq!(of("scan 3", Some(Split::Test)).unwrap_err().code, "group_straddles_splits");
     }
 
     #[test]

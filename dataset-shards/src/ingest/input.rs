@@ -30,12 +30,12 @@ pub enum ListError {
         input: String,
     },
     /// The manifest has no column `file`.
-    #[error("manifest `{manifest}` has the columns `{}`, expected `file` among them", columns.join("`, `"))]
+    #[error("manifest `{manifest}` names {columns} columns, expected `file` among them: is its first line a header?")]
     NoFileColumn {
         /// The manifest.
         manifest: String,
-        /// Its columns.
-        columns: Vec<String>,
+        /// How many there are; what a file without a header has in their place may name patients.
+        columns: usize,
     },
     /// The manifest is not CSV, or cannot be read.
     #[error("manifest `{manifest}` cannot be read")]
@@ -61,7 +61,7 @@ pub(super) enum ModalityHint {
     /// By the manifest.
     Stated(Modality),
     /// By the manifest, and none of ours. A fault only if the file turns out to hold an image.
-    Unknown(String),
+    Unknown,
     /// By the name of a folder, which a header overrides.
     Folder(Modality),
     None,

@@ -28,6 +28,8 @@ pub(super) struct Prepared {
     pub(super) modality: Modality,
     /// The patient that the file's header names.
     pub(super) patient: Option<String>,
+    /// What keeps files together that name no patient.
+    pub(super) study: Option<String>,
     /// Of the stored frames.
     pub(super) spacing_mm: Option<[f32; 2]>,
     pub(super) frames: Vec<PreparedFrame>,
@@ -40,6 +42,8 @@ pub(super) struct Prepared {
 /// One frame, encoded.
 pub(super) struct PreparedFrame {
     pub(super) id: SampleId,
+    /// Of the source values: the same image scaled within another volume has another id, and the same source.
+    pub(super) source: [u8; 32],
     pub(super) image: Vec<u8>,
     pub(super) mask: Option<Vec<u8>>,
 }
@@ -110,6 +114,7 @@ fn encode(source: Source, normalised: Normalised, side: u32) -> Prepared {
         let image = pgm::encode_gray8(side, side, &frame.levels);
         PreparedFrame {
             id: SampleId::of_pgm(&image),
+            source: frame.source,
             image,
             mask: frame.classes.map(|classes| pgm::encode_gray8(side, side, &classes)),
         }
@@ -122,6 +127,7 @@ fn encode(source: Source, normalised: Normalised, side: u32) -> Prepared {
         nearly_empty: normalised.nearly_empty,
         spacing_mm: volume.spacing_mm.map(|[row, column]| [stretch(row, volume.height), stretch(column, volume.width)]),
         patient: decoded.patient,
+        study: decoded.study,
         notes: decoded.notes,
     }
 }
@@ -138,9 +144,10 @@ fn modality(item: &Item, of_file: Option<Modality>) -> Result<Modality, Refusal>
             Ok(*modality)
         }
         (ModalityHint::Folder(modality), None) => Ok(*modality),
-        (ModalityHint::Unknown(code), _) => {
-            refused("modality_unknown", format!("modality `{code}` is unknown, expected CT, MR, PT, XR or US"))
-        }
+        (ModalityHint::Unknown, _) => refused(
+            "modality_unknown",
+            "the manifest's word for the modality is unknown, expected CT, MR, PT, XR or US".to_owned(),
+        ),
         (ModalityHint::None, None) => refused(
             "modality_unknown",
             "nothing tells the modality, expected a manifest with a column `modality`, a folder named by a modality (`CT/`), \

@@ -80,8 +80,10 @@ struct Intake {
     classes: Vec<String>,
     side: u32,
     shards: ShardSet,
-    /// The label of every frame kept, by content.
+    /// The label of every frame kept, by its pixels.
     seen: HashMap<SampleId, Option<i64>>,
+    /// The same frames, by the values they were made from.
+    sources: HashMap<[u8; 32], SampleId>,
     refused: Vec<Quarantined>,
     summary: IngestSummary,
 }
@@ -97,6 +99,7 @@ impl Intake {
             side: spec.image_size,
             shards,
             seen: HashMap::new(),
+            sources: HashMap::new(),
             refused: Vec::new(),
             summary: IngestSummary::default(),
         }
@@ -113,7 +116,7 @@ impl Intake {
     }
 
     async fn keep(&mut self, item: &Item, prepared: Prepared) -> Result<(), IngestError> {
-        let (group_id, split) = match self.groups.assign(item, prepared.patient.as_deref()) {
+        let (group_id, split) = match self.groups.assign(item, prepared.patient.as_deref(), prepared.study.as_deref()) {
             Ok(assigned) => assigned,
             Err(refusal) => {
                 self.refuse(item, refusal);
@@ -128,12 +131,14 @@ impl Intake {
         }
         let mut conflict = false;
         for frame in prepared.frames {
-            if let Some(&known) = self.seen.get(&frame.id) {
+            let kept = self.sources.get(&frame.source).unwrap_or(&frame.id);
+            if let Some(&known) = self.seen.get(kept) {
                 conflict |= matches!((known, label), (Some(known), Some(label)) if known != label);
                 self.summary.duplicates += 1;
                 continue;
             }
             self.seen.insert(frame.id, label);
+            self.sources.insert(frame.source, frame.id);
             self.summary.labels += u64::from(label.is_some());
             self.summary.masks += u64::from(frame.mask.is_some());
             *self.summary.frames.entry((prepared.modality, split)).or_default() += 1;

@@ -1,7 +1,7 @@
 //! Which files are read together: the slices of a volume that lie in files of their own.
 //!
 //! Slices belong together by series, direction and size, and are ordered by where they lie, never by name or number. They are
-//! normalised as one volume, so that the same tissue is equally bright in each.
+//! normalised as one volume, so that the same tissue is equally bright in each; very long stacks in parts, which is noted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -56,10 +56,16 @@ pub(super) async fn assemble(items: &[Arc<Item>], threads: usize) -> Result<Vec<
         .collect();
     let units = units.into_iter().flat_map(|(first, mut members)| {
         members.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let notes = irregularities(&members);
+        let mut notes = irregularities(&members);
         let most = pixels.get(&first).map_or(1, |&pixels| (PIXELS_MAX / pixels.max(1)).max(1));
-        let parts = members.chunks(usize::try_from(most).unwrap_or(usize::MAX));
-        parts
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        // Parts of about equal length: a last one of a slice or two would be scaled by next to nothing.
+        let count = members.len().div_ceil(most);
+        if count > 1 {
+            notes.push(Note::SeriesInParts);
+        }
+        members
+            .chunks(members.len().div_ceil(count))
             .enumerate()
             .map(|(part, members)| Unit {
                 items: members.iter().map(|(_, item)| Arc::clone(item)).collect(),

@@ -17,12 +17,12 @@ impl GreyRange {
     }
 
     /// The range between two percentiles, in 0 to 100, of the finite values. Where both percentiles are one value, as in an
-    /// image that is almost all background, the whole range of the values.
-    pub(super) fn of_percentiles(values: &[&[f32]], low: f64, high: f64) -> Self {
+    /// image that is almost all background, the whole range of the values. Rows are of `width` values.
+    pub(super) fn of_percentiles(values: &[&[f32]], width: usize, low: f64, high: f64) -> Self {
         let count: usize = values.iter().map(|part| part.len()).sum();
         let stride = count.div_ceil(SAMPLE_MAX).max(1);
-        // A stride that shares a factor with the width would look at some columns only.
-        let stride = if stride > 1 { stride | 1 } else { 1 };
+        // A stride that shares a factor with the length of a row would look at some columns only.
+        let stride = (stride..).find(|&stride| stride == 1 || common_factor(stride, width) == 1).unwrap_or(stride);
         let all = || values.iter().copied().flatten().copied();
         let finite = || all().filter(|value| value.is_finite());
         let mut sample: Vec<i32> = all().step_by(stride).filter(|value| value.is_finite()).map(ordered).collect();
@@ -47,6 +47,11 @@ impl GreyRange {
         let share = if inverted { 1.0 - share } else { share };
         (share * f64::from(u16::MAX)).round() as u16
     }
+}
+
+/// The largest whole number that divides both.
+fn common_factor(one: usize, other: usize) -> usize {
+    if other == 0 { one } else { common_factor(other, one % other) }
 }
 
 /// The bits of a float as an integer of the same order, which is faster to compare.
@@ -93,13 +98,13 @@ mod tests {
     fn percentiles_leave_outliers_and_nan_aside() {
         let mut values: Vec<f32> = (0..=1000u16).map(f32::from).collect();
         values.extend([f32::NAN, 1e30]);
-        let range = GreyRange::of_percentiles(&[&values], 1.0, 99.0);
+        let range = GreyRange::of_percentiles(&[&values], 1, 1.0, 99.0);
         assert_eq!((range.low, range.high), (10.0, 991.0));
     }
 
     #[test]
     fn a_constant_image_is_black_and_divides_nothing_by_zero() {
-        let range = GreyRange::of_percentiles(&[&[7.0; 9]], 0.5, 99.5);
+        let range = GreyRange::of_percentiles(&[&[7.0; 9]], 1, 0.5, 99.5);
         assert_eq!(range.level(7.0, false), 0);
     }
 
@@ -107,14 +112,23 @@ mod tests {
     fn a_speck_on_black_is_not_lost() {
         let mut values = vec![0.0; 10_000];
         values[17] = 3.0;
-        let range = GreyRange::of_percentiles(&[&values], 0.5, 99.5);
+        let range = GreyRange::of_percentiles(&[&values], 1, 0.5, 99.5);
         assert_eq!(range.level(3.0, false), u16::MAX);
     }
 
     #[test]
     fn the_widest_range_does_not_overflow() {
-        let range = GreyRange::of_percentiles(&[&[f32::MIN, f32::MAX]], 0.0, 100.0);
+        let range = GreyRange::of_percentiles(&[&[f32::MIN, f32::MAX]], 1, 0.0, 100.0);
         assert_eq!(range.level(f32::MAX, false), u16::MAX);
         assert_eq!(range.level(0.0, false), 32768);
+    }
+
+    #[test]
+    fn percentiles_look_at_every_column_of_any_volume() {
+        // 181 rows of 181, and 181 of them: a stride of 181 would see one column.
+        let side = 181;
+        let values: Vec<f32> = (0..side * side * side).map(|at| (at % side) as f32).collect();
+        let range = GreyRange::of_percentiles(&[&values], side, 1.0, 99.0);
+        assert!((range.low - 1.0).abs() < 2.0 && (range.high - 179.0).abs() < 2.0, "{range:?}");
     }
 }

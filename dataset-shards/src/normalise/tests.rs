@@ -19,7 +19,7 @@ fn spec(image_size: u32) -> IngestSpec {
 
 fn decoded(scale: Scale, inverted: bool, width: u32, height: u32, voxels: Vec<f32>) -> Decoded {
     let volume = Volume { width, height, voxels, spacing_mm: None };
-    Decoded { volume, modality: None, patient: None, scale, inverted, notes: Vec::new(), grid: None }
+    Decoded { volume, modality: None, patient: None, study: None, scale, inverted, notes: Vec::new(), grid: None }
 }
 
 fn one(

@@ -25,6 +25,8 @@ const OUTBOUND: usize = 1024;
 const WELCOME_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long tasks may take to stop before the agent leaves without them: longer than it waits before it kills one.
 const DRAIN_GRACE: Duration = STOP_GRACE.saturating_add(Duration::from_secs(5));
+/// How long the coordinator may leave a full queue unread: while it does, nothing else is looked after here.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the coordinator may take to read the stream to its end.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -152,8 +154,12 @@ impl Link {
 
     /// Sends what must arrive.
     async fn pass(&self, message: Message) -> Result<(), LinkEnd> {
-        let closed = |_| LinkEnd::Lost("the stream to the coordinator is closed".to_owned());
-        self.outbound.send(AgentMessage { message: Some(message) }).await.map_err(closed)
+        let send = self.outbound.send(AgentMessage { message: Some(message) });
+        match tokio::time::timeout(SEND_TIMEOUT, send).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(LinkEnd::Lost("the stream to the coordinator is closed".to_owned())),
+            Err(_) => Err(LinkEnd::Lost(format!("the coordinator has read nothing for {SEND_TIMEOUT:?}"))),
+        }
     }
 
     /// A heartbeat that finds the queue full is not needed: the messages in front of it say the same.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::IpAddr;
 use std::process::{ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -25,7 +26,7 @@ const LAST_WORDS: usize = 2;
 const LINE_MAX: usize = 4096;
 /// How long a task may take to stop after it was told to; then it is killed.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(20);
-/// How long a process may take to end once it has closed its pipes.
+/// How long a process may take to end once it has had its last word, or has closed its pipes.
 const EXIT_GRACE: Duration = Duration::from_secs(5);
 
 /// What a task process is started with.
@@ -79,7 +80,8 @@ impl TaskProcess {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let kill = CancellationToken::new();
         let (slot, task) = (launch.slot, start.task.clone());
-        let served = Served { task: task.clone(), outbound, kill: kill.clone() };
+        let (last, said) = (Mutex::new(None), CancellationToken::new());
+        let served = Served { task: task.clone(), outbound, kill: kill.clone(), last, said };
         let serve = async move {
             let last = served.run(child, pipes, start, inbox).await;
             Ended { slot, last }
@@ -139,6 +141,10 @@ struct Served {
     task: String,
     outbound: mpsc::Sender<AgentMessage>,
     kill: CancellationToken,
+    /// The event that says how the task ended. It counts whatever becomes of the process after it.
+    last: Mutex<Option<TaskEvent>>,
+    /// Cancelled when there is one.
+    said: CancellationToken,
 }
 
 impl Served {
@@ -150,11 +156,19 @@ impl Served {
         inbox: mpsc::Receiver<TaskCommand>,
     ) -> TaskEvent {
         let feed = self.feed(FrameWriter::new(pipes.stdin), start, inbox);
-        let hear = async { tokio::join!(self.hear(FrameReader::new(pipes.stdout)), self.log(pipes.stderr)) };
-        let end = tokio::select! {
-            (said, last_words) = hear => said.map_or(End::Silent(last_words), End::Said),
-            killed = feed => killed,
+        let hear = async { tokio::join!(self.hear(FrameReader::new(pipes.stdout)), self.log(pipes.stderr)).1 };
+        // Whoever has had its last word has nothing more to do: its pipes stay open only if it hangs while it ends.
+        let hangs = async {
+            self.said.cancelled().await;
+            tokio::time::sleep(EXIT_GRACE).await;
         };
+        let end = tokio::select! {
+            last_words = hear => End::Silent(last_words),
+            killed = feed => killed,
+            () = hangs => End::Killed,
+        };
+        let said = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let end = said.map_or(end, End::Said);
         let lingers = self.kill.is_cancelled() || tokio::time::timeout(EXIT_GRACE, child.wait()).await.is_err();
         if lingers && let Err(error) = child.kill().await {
             tracing::warn!(task = self.task, %error, "task process could not be killed");
@@ -203,23 +217,23 @@ impl Served {
     }
 
     /// Passes events on until the pipe ends, and keeps the one that says how the task ended.
-    async fn hear(&self, mut pipe: FrameReader<ChildStdout>) -> Option<TaskEvent> {
-        let mut last = None;
+    async fn hear(&self, mut pipe: FrameReader<ChildStdout>) {
         loop {
             match pipe.read::<TaskEvent>().await {
                 Ok(Some(mut event)) => {
                     event.task.clone_from(&self.task);
                     if matches!(event.event, Some(Event::Succeeded(_) | Event::Failed(_) | Event::Stopped(_))) {
-                        last = Some(event);
+                        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
+                        self.said.cancel();
                     } else if self.outbound.send(AgentMessage { message: Some(Message::Task(event)) }).await.is_err() {
                         tracing::debug!(task = self.task, "event not sent: the coordinator's stream is gone");
                     }
                 }
-                Ok(None) => return last,
+                Ok(None) => return,
                 Err(error) => {
                     tracing::warn!(task = self.task, %error, "unreadable event from a task process");
                     self.kill.cancel();
-                    return last;
+                    return;
                 }
             }
         }

@@ -4,6 +4,7 @@ use dicom_core::chrono::{Datelike, Timelike};
 use dicom_core::header::HasLength;
 use dicom_core::value::{AsRange, DicomDate, DicomTime};
 use dicom_core::{Tag, VR};
+use dicom_dictionary_std::tags;
 use dicom_object::InMemDicomObject;
 use dicom_object::mem::InMemElement;
 
@@ -40,16 +41,20 @@ impl<'a> Attributes<'a> {
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// A whole number that the standard stores in two bytes, or as text.
+    /// A whole number that the standard stores in two or four bytes, or as text.
     pub(super) fn integer(self, tag: Tag) -> Option<i64> {
         let element = self.object.get(tag)?;
         if element.vr() != VR::UN {
             return element.to_int().ok();
         }
-        let bytes = element.to_bytes().ok()?;
-        match *bytes {
-            [low, high] => Some(u16::from_le_bytes([low, high]).into()),
-            _ => unknown_text(element)?.trim_matches([' ', '\0']).parse().ok(),
+        // The one that is stored as text.
+        if tag == tags::NUMBER_OF_FRAMES {
+            return unknown_text(element)?.trim_matches([' ', '\0']).parse().ok();
+        }
+        match *element.to_bytes().ok()? {
+            [a, b] => Some(u16::from_le_bytes([a, b]).into()),
+            [a, b, c, d] => Some(u32::from_le_bytes([a, b, c, d]).into()),
+            _ => None,
         }
     }
 
@@ -85,6 +90,13 @@ impl<'a> Attributes<'a> {
     /// The items of a sequence; none when it is absent.
     pub(super) fn items(self, tag: Tag) -> &'a [InMemDicomObject] {
         self.object.get(tag).and_then(InMemElement::items).unwrap_or_default()
+    }
+
+    /// Whether a sequence is there as bytes of unknown representation, which hide what it says.
+    pub(super) fn hides(self, tag: Tag) -> bool {
+        self.object
+            .get(tag)
+            .is_some_and(|element| element.vr() == VR::UN && !element.is_empty() && element.items().is_none())
     }
 
     /// The first item of a sequence.

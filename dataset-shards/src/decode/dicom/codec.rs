@@ -62,16 +62,16 @@ pub(super) enum Samples {
     Numbers(Vec<Vec<f32>>),
     /// Luma alone, of 8 bits, where the compressed image says that it holds it, whatever the header says.
     Luma(Vec<u8>),
+    /// Red, green and blue, where the compressed image says that it holds them, whatever the header says.
+    Rgb(Vec<Vec<f32>>),
 }
 
 /// Decodes one frame. What the compressed image says of its size must be what the header says.
 pub(super) fn decode(frame: &[u8], shape: &Shape, syntax: Syntax) -> Result<Samples, DecodeError> {
     match syntax {
         Syntax::Native => Ok(Samples::Stored(frame.to_vec())),
-        Syntax::Rle => {
-            let bytes = rle::decode(frame, shape).ok_or_else(|| malformed("the RLE pixels cannot be decoded"))?;
-            Ok(Samples::Stored(bytes))
-        }
+        Syntax::Rle => rle::decode(frame, shape)
+            .ok_or_else(|| malformed("the RLE pixels are not of the size that the header says")),
         Syntax::Jpeg => jpeg(frame, shape),
         Syntax::JpegLs => jpeg_ls(frame, shape),
         Syntax::Jpeg2000 => jpeg_2000(frame, shape),
@@ -156,7 +156,9 @@ fn jpeg_2000(frame: &[u8], shape: &Shape) -> Result<Samples, DecodeError> {
     let (low, high) = (-raised, (1u32 << header.bits) as f32 - 1.0 - raised);
     let settle = |value: &f32| (value - raised).round().clamp(low, high);
     let numbers = components.iter().take(usize::from(shape.samples));
-    Ok(Samples::Numbers(numbers.map(|part| part.samples().iter().map(settle).collect()).collect()))
+    let parts = numbers.map(|part| part.samples().iter().map(settle).collect()).collect();
+    // The decoder undoes the transformation of colours that the image says was done.
+    Ok(if header.transformed { Samples::Rgb(parts) } else { Samples::Numbers(parts) })
 }
 
 /// What the decoder does not tell of a JPEG 2000 image: ISO/IEC 15444-1, A.5.1.
@@ -164,6 +166,8 @@ struct CodestreamHeader {
     components: usize,
     bits: u8,
     signed: bool,
+    /// The first three components were made from red, green and blue.
+    transformed: bool,
 }
 
 impl CodestreamHeader {
@@ -174,6 +178,20 @@ impl CodestreamHeader {
         let components = u16::from_be_bytes(size.get(36..38)?.try_into().ok()?);
         let depth = *size.get(38)?;
         let bits = (depth & 0x7f) + 1;
-        (1..=16).contains(&bits).then_some(Self { components: components.into(), bits, signed: depth & 0x80 != 0 })
+        // Markers with lengths follow; the one of the coding style tells of the transformation (A.6.1).
+        let mut rest = size;
+        let transformed = loop {
+            let length = usize::from(u16::from_be_bytes(rest.get(..2)?.try_into().ok()?));
+            let marker = rest.get(length..length + 2)?;
+            rest = rest.get(length + 2..)?;
+            match marker {
+                [0xff, 0x52] => break *rest.get(6)? == 1,
+                // The first tile begins.
+                [0xff, 0x90] => break false,
+                _ => {}
+            }
+        };
+        let signed = depth & 0x80 != 0;
+        (1..=16).contains(&bits).then_some(Self { components: components.into(), bits, signed, transformed })
     }
 }

@@ -4,8 +4,8 @@ use dicom_dictionary_std::tags;
 
 use super::attributes::Attributes;
 
-/// Steps in which directions and positions are compared, per unit of length and in millimetres: files round them.
-const DIRECTION_STEP: f64 = 1e-3;
+/// Steps in which directions are compared: files round them, and slices of one stack differ by far less.
+const DIRECTION_STEP: f64 = 1e-2;
 
 /// One slice of a series, as its header places it.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,8 +51,12 @@ impl Slice {
 
 /// Distance of rows and of columns, in millimetres, in the patient or, failing that, on the detector.
 pub(super) fn spacing(attributes: Attributes<'_>) -> Option<[f32; 2]> {
-    [tags::PIXEL_SPACING, tags::IMAGER_PIXEL_SPACING].into_iter().find_map(|tag| {
+    let read = |attributes: Attributes<'_>, tag| {
         let values: [f64; 2] = attributes.numbers(tag)?.try_into().ok()?;
         values.iter().all(|distance| distance.is_finite() && *distance > 0.0).then(|| values.map(|value| value as f32))
-    })
+    };
+    let of_frames = [tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE]
+        .into_iter()
+        .find_map(|groups| read(attributes.item(groups)?.item(tags::PIXEL_MEASURES_SEQUENCE)?, tags::PIXEL_SPACING));
+    of_frames.or_else(|| read(attributes, tags::PIXEL_SPACING)).or_else(|| read(attributes, tags::IMAGER_PIXEL_SPACING))
 }

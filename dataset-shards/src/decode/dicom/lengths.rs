@@ -21,6 +21,8 @@ pub(super) fn header_end(data: &[u8], grammar: &TransferSyntax) -> usize {
     while let Some(Ok(token)) = reader.advance() {
         match &token {
             LazyDataToken::SequenceStart { .. } | LazyDataToken::ItemStart { .. } => depth += 1,
+            // A sequence and its item count apart here.
+            _ if depth > 2 * DEPTH_MAX => return 0,
             LazyDataToken::SequenceEnd | LazyDataToken::ItemEnd => depth = depth.saturating_sub(1),
             LazyDataToken::PixelSequenceStart => break,
             LazyDataToken::LazyValue { header, decoder } => {
@@ -49,7 +51,7 @@ pub(super) fn check(data: &[u8], grammar: &TransferSyntax) -> Result<(), DecodeE
     while let Some(token) = reader.advance() {
         let token = token.map_err(|_| unreadable())?;
         depth = match &token {
-            LazyDataToken::SequenceStart { .. } => depth + 1,
+            LazyDataToken::SequenceStart { .. } | LazyDataToken::PixelSequenceStart => depth + 1,
             LazyDataToken::SequenceEnd => depth.saturating_sub(1),
             _ => depth,
         };

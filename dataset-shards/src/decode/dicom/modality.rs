@@ -1,5 +1,7 @@
 //! The modality transformation: from stored values to Hounsfield units, counts or activity.
 
+use std::sync::Arc;
+
 use dicom_dictionary_std::tags;
 
 use super::attributes::Attributes;
@@ -14,10 +16,10 @@ pub(super) enum Transform {
         slope: f64,
         intercept: f64,
     },
-    /// The entry for each value, from a first one on.
+    /// The entry for each value, from a first one on. Frames share it.
     Table {
         first: i64,
-        entries: Vec<f32>,
+        entries: Arc<[f32]>,
     },
 }
 
@@ -80,7 +82,7 @@ fn table(item: Attributes<'_>, shape: &Shape) -> Result<Transform, DecodeError> 
     let &[count, first, bits] = &descriptor[..] else { return Err(broken()) };
     let count = if count == 0 { 1 << 16 } else { usize::from(count) };
     let words = item.words(tags::LUT_DATA).ok_or_else(broken)?;
-    let entries: Vec<f32> = if bits == 8 && words.len() < count {
+    let mut entries: Vec<f32> = if bits == 8 && words.len() < count {
         words.iter().flat_map(|word| word.to_le_bytes()).map(f32::from).collect()
     } else {
         words.into_iter().map(f32::from).collect()
@@ -88,6 +90,8 @@ fn table(item: Attributes<'_>, shape: &Shape) -> Result<Transform, DecodeError> 
     if entries.len() < count {
         return Err(broken());
     }
+    // Padding is no entry.
+    entries.truncate(count);
     let first = if shape.signed { i64::from(first.cast_signed()) } else { i64::from(first) };
-    Ok(Transform::Table { first, entries })
+    Ok(Transform::Table { first, entries: entries.into() })
 }

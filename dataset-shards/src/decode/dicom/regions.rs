@@ -4,13 +4,18 @@ use dicom_dictionary_std::tags;
 use vismae_core::spec::Modality;
 
 use super::attributes::Attributes;
-use crate::decode::Note;
+use super::malformed;
+use crate::decode::{DecodeError, Note};
+
+/// Most regions of an image: devices write a few.
+const REGIONS_MAX: usize = 64;
 
 /// Rectangles that are kept; everything is where there are none.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Regions {
     kept: Vec<Region>,
     burned_in: bool,
+    ultrasound: bool,
 }
 
 /// Both corners belong to it.
@@ -29,10 +34,10 @@ impl Region {
 }
 
 impl Regions {
-    pub(super) fn read(attributes: Attributes<'_>, modality: Option<Modality>) -> Self {
+    pub(super) fn read(attributes: Attributes<'_>, modality: Option<Modality>) -> Result<Self, DecodeError> {
         let burned_in = attributes.text(tags::BURNED_IN_ANNOTATION).as_deref() == Some("YES");
         if modality != Some(Modality::Ultrasound) {
-            return Self { kept: Vec::new(), burned_in };
+            return Ok(Self { kept: Vec::new(), burned_in, ultrasound: false });
         }
         let region = |item| {
             let item = Attributes::new(item);
@@ -44,14 +49,19 @@ impl Regions {
             })
         };
         let items = attributes.items(tags::SEQUENCE_OF_ULTRASOUND_REGIONS);
-        Self { kept: items.iter().filter_map(region).collect(), burned_in }
+        let kept: Option<Vec<Region>> = items.iter().map(region).collect();
+        match kept.filter(|kept| kept.len() <= REGIONS_MAX) {
+            Some(kept) => Ok(Self { kept, burned_in, ultrasound: true }),
+            None => Err(malformed(&format!("the ultrasound regions cannot be read, expected at most {REGIONS_MAX}"))),
+        }
     }
 
     pub(super) fn note(&self) -> Option<Note> {
-        match (self.kept.is_empty(), self.burned_in) {
-            (false, _) => Some(Note::OutsideRegionsBlanked),
-            (true, true) => Some(Note::BurnedIn),
-            (true, false) => None,
+        match self {
+            Self { kept, .. } if !kept.is_empty() => Some(Note::OutsideRegionsBlanked),
+            Self { burned_in: true, .. } => Some(Note::BurnedIn),
+            Self { ultrasound: true, .. } => Some(Note::WithoutRegions),
+            _ => None,
         }
     }
 

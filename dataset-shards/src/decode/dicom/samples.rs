@@ -35,7 +35,7 @@ impl Grey {
             Photometric::Grey => Self::Single,
             Photometric::Rgb => Self::Rgb,
             Photometric::Luma { .. } => Self::First,
-            Photometric::Palette => Self::Palette(Palette::read(attributes)?),
+            Photometric::Palette => Self::Palette(Palette::read(attributes, shape)?),
         })
     }
 
@@ -50,6 +50,7 @@ impl Grey {
         match samples {
             Samples::Luma(luma) => values.extend(luma.iter().copied().map(f32::from)),
             Samples::Numbers(parts) => self.append_parts(parts, values)?,
+            Samples::Rgb(parts) => Self::Rgb.append_parts(parts, values)?,
             Samples::Bytes(bytes) => self.append_pixels(bytes.iter().copied().map(u32::from), shape, values)?,
             Samples::Words(words) => self.append_pixels(words.iter().copied().map(u32::from), shape, values)?,
             Samples::Stored(bytes) => self.append_stored(bytes, shape, values)?,
@@ -110,8 +111,8 @@ impl Grey {
         match (self, parts) {
             (Self::Single, [only]) => values.extend(only),
             (Self::Palette(palette), [only]) => values.extend(only.iter().map(|&value| palette.luma_of(value as i64))),
-            // The decoder undoes the transformation of colours.
-            (Self::Rgb | Self::First, [red, green, blue]) => {
+            (Self::First, [first, _, _]) => values.extend(first),
+            (Self::Rgb, [red, green, blue]) => {
                 let pixels = red.iter().zip(green).zip(blue);
                 values.extend(pixels.map(|((&red, &green), &blue)| luma([red, green, blue])));
             }
@@ -155,7 +156,7 @@ fn luma([red, green, blue]: [f32; 3]) -> f32 {
 
 impl Palette {
     /// Reads the three tables: DICOM PS3.3, C.7.6.3.1.5.
-    fn read(attributes: Attributes<'_>) -> Result<Self, DecodeError> {
+    fn read(attributes: Attributes<'_>, shape: &Shape) -> Result<Self, DecodeError> {
         let broken = || malformed("the colour table cannot be read");
         if attributes.has(tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA) {
             return Err(unsupported("a segmented colour table", "one entry for each value"));
@@ -179,7 +180,8 @@ impl Palette {
         let pixels = red.iter().zip(&green).zip(&blue).take(entries);
         let luma: Vec<f32> = pixels.map(|((&red, &green), &blue)| luma([red, green, blue])).collect();
         let deep = luma.iter().any(|&level| level > 255.0);
-        Ok(Self { first: i64::from(first.cast_signed()), luma, deep })
+        let first = if shape.signed { i64::from(first.cast_signed()) } else { i64::from(first) };
+        Ok(Self { first, luma, deep })
     }
 
     /// Values below the first entry have its colour, those above the last have that of the last.

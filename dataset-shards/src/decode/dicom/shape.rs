@@ -6,6 +6,9 @@ use super::attributes::Attributes;
 use super::{malformed, unsupported};
 use crate::decode::{DecodeError, check_size};
 
+/// Most frames of a file: each is kept account of, however small it is.
+const FRAMES_MAX: i64 = 1 << 16;
+
 /// What the samples of a pixel mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Photometric {
@@ -58,6 +61,9 @@ impl Shape {
         };
         let size = |value: i64| u64::try_from(value).unwrap_or(0);
         check_size(size(columns), size(rows), size(frames))?;
+        if frames > FRAMES_MAX {
+            return Err(DecodeError::TooLarge { what: "frames", found: size(frames), limit: FRAMES_MAX as u64 });
+        }
         let samples = attributes.integer(tags::SAMPLES_PER_PIXEL).unwrap_or(1);
         let allocated = number(tags::BITS_ALLOCATED, "BitsAllocated")?;
         if !matches!((samples, allocated), (1 | 3, 8 | 16)) {

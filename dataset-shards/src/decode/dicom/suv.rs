@@ -22,7 +22,7 @@ pub(super) enum Suv {
 }
 
 impl Suv {
-    /// Computes the factor from the header, as the profile of QIBA for FDG-PET does it.
+    /// Computes the factor from the header, after the profile of QIBA for FDG-PET.
     pub(super) fn read(attributes: Attributes<'_>) -> Self {
         factor(attributes).filter(|factor| factor.is_finite() && *factor > 0.0).map_or(Self::Unknown, Self::Factor)
     }
@@ -44,7 +44,8 @@ impl Suv {
 
 fn factor(attributes: Attributes<'_>) -> Option<f64> {
     match attributes.text(tags::UNITS)?.as_str() {
-        "GML" => Some(1.0),
+        // By lean mass or body surface it is another number.
+        "GML" => attributes.text(tags::SUV_TYPE).is_none_or(|kind| kind == "BW").then_some(1.0),
         "BQML" => for_activity(attributes),
         "CNTS" => philips(attributes, PHILIPS_SUV_FACTOR)
             .or_else(|| Some(philips(attributes, PHILIPS_ACTIVITY_FACTOR)? * for_activity(attributes)?)),
@@ -76,11 +77,15 @@ fn for_activity(attributes: Attributes<'_>) -> Option<f64> {
 /// From the injection to the begin of the scan.
 fn seconds_to_scan(attributes: Attributes<'_>, tracer: Attributes<'_>) -> Option<f64> {
     let scan_time = attributes.seconds_of_day(tags::SERIES_TIME)?;
+    // A series that was made from another one later is stamped with its own time, to which nothing was corrected.
+    if attributes.seconds_of_day(tags::ACQUISITION_TIME).is_some_and(|acquired| scan_time > acquired) {
+        return None;
+    }
     if let (Some((day, time)), Some(scan_day)) =
         (tracer.day_and_seconds(tags::RADIOPHARMACEUTICAL_START_DATE_TIME), attributes.day(tags::SERIES_DATE))
     {
         let seconds = (scan_day - day) as f64 * SECONDS_OF_A_DAY + scan_time - time;
-        return (seconds >= 0.0).then_some(seconds);
+        return (0.0..SECONDS_OF_A_DAY).contains(&seconds).then_some(seconds);
     }
     let seconds = scan_time - tracer.seconds_of_day(tags::RADIOPHARMACEUTICAL_START_TIME)?;
     // A time without a date that lies behind the scan was before midnight.

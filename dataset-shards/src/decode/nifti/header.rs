@@ -68,6 +68,7 @@ impl Header {
             offset: std::array::from_fn(|at| fields.f32(268 + 4 * at)),
             rows: [row(280), row(296), row(312)],
             intent: fields.i16(68).into(),
+            units: i32::from(fields.array::<1>(123)[0]),
         })
     }
 
@@ -87,6 +88,7 @@ impl Header {
             offset: std::array::from_fn(|at| fields.f64(376 + 8 * at)),
             rows: [row(400), row(432), row(464)],
             intent: fields.i32(504),
+            units: fields.i32(500),
         })
     }
 
@@ -94,7 +96,13 @@ impl Header {
         if NOT_IMAGES.contains(&raw.intent) {
             return Err(DecodeError::NotAnImage { kind: "a NIfTI file of a connectivity matrix or a surface" });
         }
-        let spacing = [raw.lengths[1], raw.lengths[2], raw.lengths[3]].map(f64::abs);
+        // Units of length, by code: metres, millimetres (also where nothing is said) and micrometres.
+        let millimetres = match raw.units & 7 {
+            1 => 1e3,
+            3 => 1e-3,
+            _ => 1.0,
+        };
+        let spacing = [raw.lengths[1], raw.lengths[2], raw.lengths[3]].map(|length| length.abs() * millimetres);
         // Both mean that values are stored as they are.
         let (slope, intercept) = raw.scaling;
         let is_scaled = slope.is_finite() && intercept.is_finite() && slope != 0.0;
@@ -107,7 +115,7 @@ impl Header {
             data_type: DataType::of(raw.data_type)?,
             scaling: is_scaled.then_some(raw.scaling),
             spacing,
-            affine: raw.affine(),
+            affine: raw.affine().map(|rows| rows.map(|row| row.map(|value| value * millimetres))),
         })
     }
 }
@@ -127,6 +135,7 @@ struct Raw {
     offset: [f64; 3],
     rows: [[f64; 4]; 3],
     intent: i32,
+    units: i32,
 }
 
 impl Raw {

@@ -15,6 +15,7 @@ fn image_of(width: u32, height: u32) -> Decoded {
         volume,
         modality: None,
         patient: None,
+        study: None,
         scale: Scale::Display,
         inverted: false,
         notes: Vec::new(),

@@ -10,6 +10,8 @@ use crate::split::Split;
 
 /// Where the known columns are; others are ignored.
 struct Columns {
+    /// Fields of every row.
+    count: usize,
     file: usize,
     modality: Option<usize>,
     patient_id: Option<usize>,
@@ -36,9 +38,10 @@ fn columns(manifest: &Path, header: &csv::ByteRecord) -> Result<Columns, ListErr
     let names: Vec<String> = header.iter().map(text).collect();
     let find = |wanted: &str| names.iter().position(|name| name.eq_ignore_ascii_case(wanted));
     let Some(file) = find("file") else {
-        return Err(ListError::NoFileColumn { manifest: manifest.display().to_string(), columns: names });
+        return Err(ListError::NoFileColumn { manifest: manifest.display().to_string(), columns: names.len() });
     };
     Ok(Columns {
+        count: names.len(),
         file,
         modality: find("modality"),
         patient_id: find("patient_id"),
@@ -57,17 +60,27 @@ fn item(row: &csv::ByteRecord, columns: &Columns, root: &Arc<Path>, source: &Arc
     let fault = path_fault(&file, "file")
         .or_else(|| mask.as_deref().and_then(|mask| path_fault(mask, "mask_file")))
         .or_else(|| {
-            let word = split.as_deref().filter(|word| Split::from_word(word).is_none())?;
-            let message = format!("split `{word}` is unknown, expected train, val or test");
-            Some(Refusal::new("list", "split_unknown", message))
+            // What stands there is not repeated: in a row that is out of step it may be anything.
+            split.as_deref().filter(|word| Split::from_word(word).is_none())?;
+            Some(Refusal::new("list", "split_unknown", "the split is unknown, expected train, val or test"))
         });
+    let fields = row.len();
+    let fault = if fields <= columns.count {
+        fault
+    } else {
+        let message = format!(
+            "the row has {fields} fields, expected at most {} as the header: see to its quotes and commas",
+            columns.count
+        );
+        Some(Refusal::new("list", "row_length", message))
+    };
     Item {
         source: Arc::clone(source),
         root: Arc::clone(root),
         // A path that leads elsewhere is shown by its last part only: the rest may name this machine.
         file: if fault.is_some() { last_part(&file) } else { file },
         modality: match modality {
-            Some(code) => Modality::from_code(&code).map_or(ModalityHint::Unknown(code), ModalityHint::Stated),
+            Some(code) => Modality::from_code(&code).map_or(ModalityHint::Unknown, ModalityHint::Stated),
             None => ModalityHint::None,
         },
         patient,

@@ -18,7 +18,7 @@ fn columns_may_come_in_any_order_and_others_are_ignored() {
     write(
         dir.path(),
         "set/list.csv",
-        "expect,Split,file,group_id,patient_id,label\nreject,val,a/b.png,g1,,x\n,,c.png,p1,p1,\n,,d.png,,p1,\n,,e.png\n",
+        "expect,Split,file,group_id,patient_id,label\nreject,val,a/b.png,g1,,x\n,,c.png,p1,p1,\n,,d.png,,p1,\n,,e.png,,,\n",
     );
     let items = list(&[dir.path().join("set/list.csv").to_string_lossy().into_owned()]).unwrap();
     assert_eq!(items.len(), 4);
@@ -82,5 +82,19 @@ fn what_is_no_input_is_refused_by_name() {
     let refused = |name: &str| list(&[dir.path().join(name).to_string_lossy().into_owned()]).unwrap_err().to_string();
     assert!(refused("a.png").ends_with("expected a folder or a manifest whose name ends in `.csv`"));
     assert!(refused("none").contains("does not exist"));
-    assert!(refused("list.csv").ends_with("has the columns `path`, `label`, expected `file` among them"));
+    assert!(refused("list.csv").ends_with("names 2 columns, expected `file` among them: is its first line a header?"));
+}
+
+#[test]
+fn a_row_that_is_out_of_step_is_at_fault_and_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    write(
+        dir.path(),
+        "manifest.csv",
+        "file,label,split\na.png,Doe, Jane,train\nb.png,x,Jane\nc.png,\"Doe, Jane\",train\n",
+    );
+    let items = list_folder(dir.path());
+    let faults: Vec<_> = items.iter().map(|item| item.fault.as_ref().map(|fault| fault.code)).collect();
+    assert_eq!(faults, [Some("row_length"), Some("split_unknown"), None]);
+    assert!(items.iter().flat_map(|item| &item.fault).all(|fault| !fault.message.contains("Jane")));
 }

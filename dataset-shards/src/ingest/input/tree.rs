@@ -14,8 +14,11 @@ pub(super) fn walk(folder: &Path) -> Result<Vec<Item>, ListError> {
     let (root, source): (Arc<Path>, _) = (Arc::from(folder), source_name(folder));
     let mut items = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {
-        let entry =
-            entry.map_err(|error| ListError::Folder { input: folder.display().to_string(), source: error.into() })?;
+        // Without the path that could not be read, which may name a patient.
+        let entry = entry.map_err(|error| ListError::Folder {
+            input: folder.display().to_string(),
+            source: error.io_error().map_or(std::io::ErrorKind::Other, std::io::Error::kind).into(),
+        })?;
         if !entry.file_type().is_file() {
             continue;
         }
