@@ -133,15 +133,22 @@ pub struct Decoded {
 /// [`DecodeError`], whose code names the reason; its message holds no value that could name a patient.
 pub fn decode(path: &Path) -> Result<Decoded, DecodeError> {
     sniff::check_name(path)?;
-    let bytes = read(path)?;
-    let format = sniff::format(path, &bytes)?;
+    decode_bytes(path, &read(path)?)
+}
+
+/// Decodes the bytes of a file. Its name only decides whether unknown bytes were meant to be an image.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_bytes(name: &Path, bytes: &[u8]) -> Result<Decoded, DecodeError> {
+    let format = sniff::format(name, bytes)?;
     guarded(format.name(), || match format {
-        Format::Dicom => dicom::decode(&bytes),
-        Format::Nifti => nifti::decode(&bytes),
-        Format::Png => raster::decode(&bytes, image::ImageFormat::Png),
-        Format::Jpeg => raster::decode(&bytes, image::ImageFormat::Jpeg),
-        Format::Tiff => raster::decode(&bytes, image::ImageFormat::Tiff),
-        Format::Bmp => raster::decode(&bytes, image::ImageFormat::Bmp),
+        Format::Dicom => dicom::decode(bytes),
+        Format::Nifti => nifti::decode(bytes),
+        Format::Png => raster::decode(bytes, image::ImageFormat::Png),
+        Format::Jpeg => raster::decode(bytes, image::ImageFormat::Jpeg),
+        Format::Tiff => raster::decode(bytes, image::ImageFormat::Tiff),
+        Format::Bmp => raster::decode(bytes, image::ImageFormat::Bmp),
     })
 }
 

@@ -109,7 +109,7 @@ impl Plan {
         0..self.spec.lanes
     }
 
-    /// The order of one epoch. Takes time and memory in proportion to the samples (8 bytes each).
+    /// The order of one epoch. Takes time and memory in proportion to the row groups, not to the rows.
     pub fn epoch(&self, epoch: Epoch) -> EpochOrder {
         EpochOrder::new(&self.row_counts, self.spec, epoch)
     }

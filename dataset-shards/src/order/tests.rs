@@ -126,3 +126,47 @@ fn what_gives_no_plan_is_refused_with_its_value() {
     assert_eq!(refused(&[1], PlanSpec { window: 0, ..spec }), PlanError::Window);
     assert_eq!(refused(&[0, 0], spec), PlanError::NoRows);
 }
+
+/// Two and a half million rows in groups of about 256, as a corpus of tiny frames has them.
+fn large() -> Plan {
+    let row_counts: Vec<u32> = (0..10_000).map(|group| 230 + group % 41).collect();
+    Plan::new(&row_counts, PlanSpec { seed: 11, lanes: 64, global_batch: 640, window: 4 }).unwrap()
+}
+
+#[test]
+fn an_epoch_of_a_large_corpus_with_ranks_that_change_sees_every_row_once() {
+    let plan = large();
+    let order = plan.epoch(Epoch(5));
+    let mut starts = vec![0_u64];
+    starts.extend((0..10_000_u64).scan(0, |end, group| {
+        *end += 230 + group % 41;
+        Some(*end)
+    }));
+    let mut seen = vec![false; plan.samples() as usize];
+    let worlds = [4, 7, 1, 64, 3, 16, 5, 33, 2, 8, 12];
+    let share = order.steps().div_ceil(worlds.len() as u64);
+    for (part, world) in (0..).zip(worlds) {
+        let steps = part * share..((part + 1) * share).min(order.steps());
+        for rank in 0..world {
+            let lanes = plan.lanes_of(Rank(rank), WorldSize(world));
+            let taken = order.clone().into_steps(lanes, steps.start).take((steps.end - steps.start) as usize);
+            for row in taken.flatten() {
+                let place = (starts[row.group as usize] + u64::from(row.row)) as usize;
+                assert!(!seen[place], "{row:?} twice");
+                seen[place] = true;
+            }
+        }
+    }
+    assert!(seen.into_iter().all(|seen| seen), "a row is missing");
+}
+
+#[test]
+fn a_step_is_the_same_whether_it_is_sought_or_come_to() {
+    let plan = large();
+    let order = plan.epoch(Epoch(1));
+    for first in [0, 1, 777, order.steps() - 1] {
+        let come_to = order.clone().into_steps(3..9, first).next().unwrap();
+        assert_eq!(come_to, order.rows(first, 3..9));
+    }
+    assert!(order.rows(order.steps(), 0..64).is_empty() && order.rows(u64::MAX, 0..64).is_empty());
+}
