@@ -4,7 +4,7 @@ mod error;
 
 use serde::{Deserialize, Serialize};
 use vismae_core::ids::CorpusName;
-use vismae_core::spec::{IngestSpec, Modality};
+use vismae_core::spec::{Fit, IngestSpec, Modality};
 
 pub use error::LoadManifestError;
 
@@ -38,6 +38,9 @@ pub struct Manifest {
 pub struct Recipe {
     /// Side of a frame in pixels.
     pub image_size: u32,
+    /// How an image became a square; manifests that do not say are of stretched ones.
+    #[serde(default = "stretch")]
+    pub fit: String,
     /// Hounsfield units mapped to black and to white.
     pub ct_window: [f64; 2],
     /// Percentiles mapped to black and to white.
@@ -50,11 +53,16 @@ impl From<&IngestSpec> for Recipe {
     fn from(spec: &IngestSpec) -> Self {
         Self {
             image_size: spec.image_size,
+            fit: spec.fit.word().to_owned(),
             ct_window: [spec.ct_window.low, spec.ct_window.high],
             percentiles: [spec.percentiles.low, spec.percentiles.high],
             minimum_content: spec.minimum_content,
         }
     }
+}
+
+fn stretch() -> String {
+    Fit::Stretch.word().to_owned()
 }
 
 /// One Parquet file.

@@ -3,12 +3,14 @@
 //! CT keeps a fixed window of Hounsfield units; MR and PET keep the percentiles of their volume; X-ray and ultrasound of 8 bits
 //! are taken as they are, and by percentiles when they are deeper. Values that are not finite become black and count nowhere.
 
+mod placement;
 mod range;
 mod resize;
 
 use vismae_core::spec::{IngestSpec, Modality};
 
 use crate::decode::{Decoded, LabelVolume, Scale};
+use placement::Placement;
 use range::GreyRange;
 
 /// Levels of 8 bits up to here are background: noise and the foot of a percentile range lie below.
@@ -36,12 +38,14 @@ pub struct Part<'a> {
 }
 
 /// The frames of one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Normalised {
     /// Those worth keeping, in order.
     pub frames: Vec<NormalisedFrame>,
     /// How many slices show little but background.
     pub nearly_empty: u64,
+    /// Rows and columns of the source for each of a frame.
+    pub scale: [f32; 2],
 }
 
 /// Why the values of a file make no frame.
@@ -73,7 +77,7 @@ impl NormaliseError {
 }
 
 /// Normalises every plane of the files that make up a volume, or of one file; gives the frames of each. Percentiles are those of
-/// the whole volume. Both sides are stretched to the side of a frame, with antialiasing; masks by their nearest pixel. A slice
+/// the whole volume. Planes are fitted to the square of a frame as the specification says, with antialiasing; masks by their nearest pixel. A slice
 /// of a volume that shows less than the minimum content is left out, unless its mask marks something.
 ///
 /// # Errors
@@ -95,12 +99,13 @@ fn frames(
     let (side, plane_pixels) = (spec.image_size, volume.plane_pixels());
     // The scale of Hounsfield units has one direction, whatever a file says about its display.
     let inverted = part.decoded.inverted && modality != Modality::Ct;
-    let mut normalised = Normalised { frames: Vec::new(), nearly_empty: 0 };
+    let placement = Placement::new(volume.width, volume.height, side, spec.fit);
+    let mut normalised = Normalised { frames: Vec::new(), nearly_empty: 0, scale: placement.scale() };
     for (index, plane) in volume.planes().enumerate() {
         let classes = part.labels.map(|labels| &labels.classes[index * plane_pixels..(index + 1) * plane_pixels]);
         let marked = classes.is_some_and(|classes| classes.iter().any(|&class| class != 0));
         let deep: Vec<u16> = plane.iter().map(|&value| range.level(value, inverted)).collect();
-        let levels = resize::levels(&deep, volume.width, volume.height, side).ok_or(NormaliseError::Resize {
+        let levels = resize::levels(&deep, volume.width, volume.height, &placement).ok_or(NormaliseError::Resize {
             width: volume.width,
             height: volume.height,
             side,
@@ -109,7 +114,7 @@ fn frames(
             normalised.nearly_empty += 1;
             continue;
         }
-        let classes = classes.map(|classes| resize::nearest(classes, volume.width, volume.height, side));
+        let classes = classes.map(|classes| resize::nearest(classes, volume.width, &placement));
         normalised.frames.push(NormalisedFrame { levels, classes, source: hash(plane, volume.width) });
     }
     Ok(normalised)

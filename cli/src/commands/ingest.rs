@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use vismae_core::ids::{CorpusName, JobName, PipelineId};
-use vismae_core::spec::{IngestSpec, JobKind, JobSpec, PipelineSpec, Window};
+use vismae_core::spec::{Fit, IngestSpec, JobKind, JobSpec, PipelineSpec, Window};
 use vismae_proto::v1;
 use vismae_shards::ingest::{self, IngestError, IngestOptions, IngestProgress, IngestSummary, PseudonymKey};
 use vismae_shards::store::Store;
@@ -37,6 +37,9 @@ pub(super) struct Options {
     /// Side of the square frames, in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = DEFAULT_IMAGE_SIZE)]
     image_size: u32,
+    /// How an image that is not square becomes a frame: stretch, pad or crop
+    #[arg(long, value_name = "FIT", default_value = Fit::Stretch.word(), value_parser = fit)]
+    fit: Fit,
     /// Hounsfield units kept of CT, as LOW,HIGH
     #[arg(long, value_name = "LOW,HIGH", value_parser = range, allow_hyphen_values = true)]
     ct_window: Option<Window>,
@@ -49,6 +52,10 @@ pub(super) struct Options {
     /// Files decoded at the same time [default: the cores]
     #[arg(long)]
     threads: Option<usize>,
+}
+
+fn fit(word: &str) -> Result<Fit, String> {
+    Fit::from_word(word).ok_or_else(|| "expected stretch, pad or crop".to_owned())
 }
 
 fn range(text: &str) -> Result<Window, String> {
@@ -100,6 +107,7 @@ fn specification(options: &Options) -> Result<(IngestSpec, String), Failure> {
         corpus: CorpusName::new(&options.corpus).or_fail(Exit::Usage)?,
         inputs: options.inputs.iter().map(absolute).collect::<Result<_, _>>().or_fail(Exit::Usage)?,
         image_size: options.image_size,
+        fit: options.fit,
         ct_window: options.ct_window.unwrap_or(Window { low: ct_low, high: ct_high }),
         percentiles: options.percentiles.unwrap_or(Window { low: percentile_low, high: percentile_high }),
         minimum_content: options.minimum_content,

@@ -221,6 +221,7 @@ fn ingest_spec(table: &CorpusTable, inputs: Vec<String>) -> IngestSpec {
         corpus: table.name.clone(),
         inputs,
         image_size: table.image_size,
+        fit: table.fit.0,
         ct_window: window(table.ct_window),
         percentiles: window(table.percentiles),
         minimum_content: table.minimum_content,

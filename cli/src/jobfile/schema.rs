@@ -2,7 +2,7 @@
 
 use deserr::Deserr;
 use vismae_core::ids::{CorpusName, InvalidName, JobName, NAME_MAX, PipelineId};
-use vismae_core::spec::{FinetuneTask, Modality};
+use vismae_core::spec::{FinetuneTask, Fit, Modality};
 
 use super::fault::{Faults, Refusal};
 
@@ -33,6 +33,8 @@ pub(super) struct CorpusTable {
     pub(super) inputs: Option<Vec<String>>,
     #[deserr(default = DEFAULT_IMAGE_SIZE)]
     pub(super) image_size: u32,
+    #[deserr(default = FitWord(Fit::Stretch))]
+    pub(super) fit: FitWord,
     #[deserr(default = DEFAULT_CT_WINDOW)]
     pub(super) ct_window: [f64; 2],
     #[deserr(default = DEFAULT_PERCENTILES)]
@@ -163,6 +165,18 @@ impl From<TaskWord> for FinetuneTask {
             TaskWord::Segment => Self::Segment,
         }
     }
+}
+
+/// A fit by its word.
+#[derive(Debug, Clone, Copy, Deserr)]
+#[deserr(error = Faults, try_from(&String) = fit -> Refusal)]
+pub(super) struct FitWord(pub(super) Fit);
+
+fn fit(word: &str) -> Result<FitWord, Refusal> {
+    let words = Fit::ALL.map(Fit::word);
+    Fit::from_word(word).map(FitWord).ok_or_else(|| {
+        Refusal(format!("is `{word}`, expected one of {}", words.map(|word| format!("`{word}`")).join(", ")))
+    })
 }
 
 /// A modality by one of its codes.

@@ -13,8 +13,8 @@ use tonic::{Status, Streaming};
 use vismae_coordinator::server::{Config, Running, serve};
 use vismae_core::ids::{CorpusName, JobName, PipelineId};
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec, PipelineSpec,
-    PretrainSpec, Selection, Window,
+    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec,
+    PipelineSpec, PretrainSpec, Selection, Window,
 };
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::v1::agent_message::Message;
@@ -223,6 +223,7 @@ fn ingest() -> JobSpec {
         image_size: 64,
         ct_window: Window { low: -160.0, high: 240.0 },
         percentiles: Window { low: 0.5, high: 99.5 },
+        fit: Fit::Stretch,
         minimum_content: 0.02,
     };
     job("ingest", &[], JobKind::Ingest(spec))

@@ -119,13 +119,12 @@ fn encode(source: Source, normalised: Normalised, side: u32) -> Prepared {
             mask: frame.classes.map(|classes| pgm::encode_gray8(side, side, &classes)),
         }
     });
-    let volume = &decoded.volume;
-    let stretch = |spacing: f32, pixels: u32| spacing * pixels as f32 / side as f32;
+    let [rows, columns] = normalised.scale;
     Prepared {
         modality,
         frames: frames.collect(),
         nearly_empty: normalised.nearly_empty,
-        spacing_mm: volume.spacing_mm.map(|[row, column]| [stretch(row, volume.height), stretch(column, volume.width)]),
+        spacing_mm: decoded.volume.spacing_mm.map(|[row, column]| [row * rows, column * columns]),
         patient: decoded.patient,
         study: decoded.study,
         notes: decoded.notes,

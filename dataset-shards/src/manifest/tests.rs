@@ -8,6 +8,7 @@ fn manifest(version: u64) -> Manifest {
         corpus: "demo".to_owned(),
         version,
         recipe: Recipe {
+            fit: "stretch".to_owned(),
             image_size: 64,
             ct_window: [-1000.0, 1000.0],
             percentiles: [0.5, 99.5],

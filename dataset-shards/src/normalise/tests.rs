@@ -1,7 +1,7 @@
 //! Whole files of every modality, made by hand.
 
 use vismae_core::ids::CorpusName;
-use vismae_core::spec::Window;
+use vismae_core::spec::{Fit, Window};
 
 use super::*;
 use crate::decode::Volume;
@@ -13,6 +13,7 @@ fn spec(image_size: u32) -> IngestSpec {
         image_size,
         ct_window: Window { low: -1000.0, high: 1000.0 },
         percentiles: Window { low: 0.0, high: 100.0 },
+        fit: Fit::Stretch,
         minimum_content: 0.1,
     }
 }

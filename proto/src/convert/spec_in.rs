@@ -2,7 +2,7 @@
 
 use vismae_core::ids::{CorpusName, JobName, PipelineId};
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
+    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
     PipelineSpec, PretrainSpec, Selection, Violations, Window,
 };
 
@@ -66,7 +66,14 @@ fn ingest(fields: &mut Fields<'_>, wire: &v1::IngestSpec) -> Option<IngestSpec> 
     let corpus = fields.value("corpus", CorpusName::new(&wire.corpus));
     let ct_window = fields.present("ct_window", &wire.ct_window);
     let percentiles = fields.present("percentiles", &wire.percentiles);
+    let fit = match v1::Fit::try_from(wire.fit) {
+        Ok(v1::Fit::Unspecified | v1::Fit::Stretch) => Some(Fit::Stretch),
+        Ok(v1::Fit::Pad) => Some(Fit::Pad),
+        Ok(v1::Fit::Crop) => Some(Fit::Crop),
+        Err(_) => fields.refuse("fit", format!("is {}, expected a fit from 1 to 3", wire.fit)),
+    };
     Some(IngestSpec {
+        fit: fit?,
         corpus: corpus?,
         inputs: wire.inputs.clone(),
         image_size: wire.image_size,

@@ -1,7 +1,7 @@
 //! Specifications to the wire.
 
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
+    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
     PipelineSpec, PretrainSpec, Selection, Window,
 };
 
@@ -39,6 +39,12 @@ fn ingest(spec: &IngestSpec) -> v1::IngestSpec {
         ct_window: Some(window(spec.ct_window)),
         percentiles: Some(window(spec.percentiles)),
         minimum_content: spec.minimum_content,
+        fit: match spec.fit {
+            Fit::Stretch => v1::Fit::Stretch,
+            Fit::Pad => v1::Fit::Pad,
+            Fit::Crop => v1::Fit::Crop,
+        }
+        .into(),
     }
 }
 

@@ -3,7 +3,7 @@ use vismae_core::effect::{Command, Membership};
 use vismae_core::event::TaskReport;
 use vismae_core::ids::{CorpusName, Generation, JobName, PipelineId};
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
+    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
     PipelineSpec, PretrainSpec, Selection, Violations, Window,
 };
 
@@ -17,6 +17,7 @@ fn ingest() -> IngestSpec {
         image_size: 64,
         ct_window: Window { low: -160.0, high: 240.0 },
         percentiles: Window { low: 0.5, high: 99.5 },
+        fit: Fit::Stretch,
         minimum_content: 0.02,
     }
 }

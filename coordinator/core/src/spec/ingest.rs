@@ -63,6 +63,37 @@ pub struct Window {
     pub high: f64,
 }
 
+/// How an image that is not square becomes a square frame.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fit {
+    /// Both sides are scaled to the side of the frame; shapes change.
+    #[default]
+    Stretch,
+    /// The longer side is scaled to the side of the frame, and the rest is black.
+    Pad,
+    /// The shorter side is scaled to the side of the frame, and what the longer one has more at both ends is cut off.
+    Crop,
+}
+
+impl Fit {
+    /// Every fit.
+    pub const ALL: [Self; 3] = [Self::Stretch, Self::Pad, Self::Crop];
+
+    /// The word it is written and shown by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stretch => "stretch",
+            Self::Pad => "pad",
+            Self::Crop => "crop",
+        }
+    }
+
+    /// Reads that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|fit| fit.word() == word)
+    }
+}
+
 /// An ingest: files to a committed corpus version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IngestSpec {
@@ -72,6 +103,8 @@ pub struct IngestSpec {
     pub inputs: Vec<String>,
     /// Side of the square frames it writes, in pixels.
     pub image_size: u32,
+    /// How an image becomes a square.
+    pub fit: Fit,
     /// Range of Hounsfield units kept of CT.
     pub ct_window: Window,
     /// Lower and upper percentile of a volume kept of MR and PET, in 0 to 100.

@@ -8,6 +8,7 @@ fn ingest() -> IngestSpec {
         image_size: 64,
         ct_window: Window { low: -160.0, high: 240.0 },
         percentiles: Window { low: 0.5, high: 99.5 },
+        fit: Fit::Stretch,
         minimum_content: 0.02,
     }
 }

@@ -13,8 +13,8 @@ use vismae_core::failure::Cause;
 use vismae_core::ids::{CorpusName, JobName, PipelineId, TaskId, WorkerId};
 use vismae_core::job::Job;
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec, PipelineSpec,
-    PretrainSpec, Selection, Violations, Window,
+    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec,
+    PipelineSpec, PretrainSpec, Selection, Violations, Window,
 };
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Arrival, Lease};
@@ -182,6 +182,7 @@ pub(crate) fn ingest() -> JobKind {
         image_size: 64,
         ct_window: Window { low: -160.0, high: 240.0 },
         percentiles: Window { low: 0.5, high: 99.5 },
+        fit: Fit::Stretch,
         minimum_content: 0.02,
     })
 }
