@@ -21,13 +21,19 @@ const STAGES: [(&str, &[&str]); 4] = [
 pub(crate) fn run() -> Result<ExitCode> {
     let start = Instant::now();
     let ready = setup::run()?;
-    let clients = clients::install(&ready.places)?;
+    // Without a network the rest can be tested all the same.
+    let clients = clients::install(&ready.places);
+    if let Err(error) = &clients {
+        println!("tests with programs of others are left out: {error:#}");
+    }
     let mut results = vec![("set-up", true, start.elapsed())];
     for (name, arguments) in STAGES {
         println!("== {name}: cargo {}", arguments.join(" "));
         let start = Instant::now();
         let mut command = cargo::command(&ready, arguments);
-        command.env("VISMAE_TEST_CLIENTS", &clients);
+        if let Ok(clients) = &clients {
+            command.env("VISMAE_TEST_CLIENTS", clients);
+        }
         let outcome = cargo::run(command);
         if let Err(error) = &outcome {
             println!("error: {error:#}");
