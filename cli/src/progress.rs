@@ -7,7 +7,7 @@ mod words;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Instant;
 
-use vismae_proto::v1::Pipeline;
+use vismae_proto::v1::{self, Pipeline};
 
 use crate::output::Format;
 use bars::Bars;
@@ -59,4 +59,22 @@ impl Display {
             Self::Silent => {}
         }
     }
+}
+
+/// Work of this process in the form in which displays take progress.
+pub(crate) fn work_in_progress(name: &str, phase: &str, (done, total): (u64, u64), start: Instant) -> Pipeline {
+    let progress = v1::Progress {
+        phase: phase.to_owned(),
+        done,
+        total,
+        step_seconds: start.elapsed().as_secs_f64() / done.max(1) as f64,
+        ..v1::Progress::default()
+    };
+    let job = v1::Job {
+        name: name.to_owned(),
+        state: v1::State::Running.into(),
+        progress: Some(progress),
+        ..v1::Job::default()
+    };
+    Pipeline { jobs: vec![job], ..Pipeline::default() }
 }

@@ -174,6 +174,11 @@ fn read(path: &Path) -> Result<Vec<u8>, DecodeError> {
     if bytes.is_empty() { Err(DecodeError::Empty) } else { Ok(bytes) }
 }
 
+/// Grey of a colour: ITU-R BT.601, which the colour spaces of DICOM and JPEG are defined by.
+fn luma([red, green, blue]: [f32; 3]) -> f32 {
+    0.299 * red + 0.587 * green + 0.114 * blue
+}
+
 /// Checks claimed sides before anything is allocated for them.
 fn check_size(width: u64, height: u64, planes: u64) -> Result<(), DecodeError> {
     let plane = width.saturating_mul(height);

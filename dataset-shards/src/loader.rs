@@ -17,7 +17,6 @@ pub use batch::Batch;
 pub use dataset::{Dataset, Needs};
 pub use error::{LoadError, OpenDatasetError};
 pub use prefetch::{Loader, LoaderOptions, Start};
-pub(crate) use shard::OpenShard;
 
 #[cfg(test)]
 mod tests;

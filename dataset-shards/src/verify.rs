@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 
 use arrow::array::{Array, AsArray};
+use bytes::Bytes;
 use futures::{StreamExt, stream};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::RowGroupMetaData;
 
-use crate::loader::OpenShard;
 use crate::manifest::{Counts, Manifest, Shard};
 use crate::store::{Store, StoreError};
 
@@ -97,45 +100,52 @@ impl Sums {
     }
 }
 
-/// Reads a shard whole; gives the bytes read with what they are.
+/// Reads a shard whole, once; gives the bytes read with what they are.
 async fn look(store: &Store, shard: &Shard) -> Result<(u64, Result<Contents, Fault>), StoreError> {
-    let fault = |kind, message: String| Err(Fault::new(&shard.path, kind, message));
     let bytes = match store.get(&shard.path).await {
         Ok(bytes) => bytes,
-        Err(StoreError::NotFound { .. }) => return Ok((0, fault("missing", "does not exist".to_owned()))),
+        Err(StoreError::NotFound { .. }) => return Ok((0, Err(Fault::new(&shard.path, "missing", "does not exist")))),
         Err(error) => return Err(error),
     };
-    let size = bytes.len() as u64;
-    if size != shard.bytes {
-        return Ok((size, fault("size", format!("has {size} bytes, the manifest says {}", shard.bytes))));
-    }
-    let hash = tokio::task::spawn_blocking(move || blake3::hash(&bytes).to_hex().to_string()).await;
-    if !hash.is_ok_and(|hash| hash == shard.blake3) {
-        return Ok((size, fault("hash", "its bytes have another hash than the manifest says".to_owned())));
-    }
-    Ok((size, contents(store, shard).await))
+    let (size, path, shard) = (bytes.len() as u64, shard.path.clone(), shard.clone());
+    let looked = tokio::task::spawn_blocking(move || contents(bytes, &shard)).await;
+    let looked = looked.unwrap_or_else(|_| Err(Fault::new(&path, "unreadable", "the reader gave up on it")));
+    Ok((size, looked))
 }
 
-async fn contents(store: &Store, shard: &Shard) -> Result<Contents, Fault> {
-    let unreadable = |message: String| Fault::new(&shard.path, "unreadable", message);
-    let open =
-        OpenShard::open(store, shard).await.map_err(|error| Fault::new(&shard.path, "rows", error.to_string()))?;
+/// Compares the bytes of a shard with the manifest, and reads what they hold.
+fn contents(bytes: Bytes, shard: &Shard) -> Result<Contents, Fault> {
+    let fault = |kind, message: String| Fault::new(&shard.path, kind, message);
+    let unreadable = |message: String| fault("unreadable", message);
+    if bytes.len() as u64 != shard.bytes {
+        return Err(fault("size", format!("has {} bytes, the manifest says {}", bytes.len(), shard.bytes)));
+    }
+    if blake3::hash(&bytes).to_hex().as_str() != shard.blake3 {
+        return Err(fault("hash", "its bytes have another hash than the manifest says".to_owned()));
+    }
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| unreadable(error.to_string()))?;
+    let groups: Vec<i64> = reader.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
+    let rows: i64 = groups.iter().sum();
+    let expected = shard.row_groups.iter().map(|&rows| i64::from(rows));
+    if !expected.eq(groups) || rows as u64 != shard.rows {
+        return Err(fault(
+            "rows",
+            format!("has {rows} rows, or other row groups than the {} rows of the manifest", shard.rows),
+        ));
+    }
+    let columns = ProjectionMask::columns(reader.parquet_schema(), ["sample_id", "label", "mask.path"]);
+    let batches = reader.with_projection(columns).build().map_err(|error| unreadable(error.to_string()))?;
     let mut contents = Contents { path: shard.path.clone(), counts: Counts::default(), samples: Vec::new() };
-    for group in 0..shard.row_groups.len() {
-        let columns = open.read_group(group, &["sample_id", "label", "mask.path"]).await;
-        let columns = columns.map_err(|error| unreadable(error.to_string()))?;
-        let column = |name: &str| columns.column_by_name(name).ok_or_else(|| unreadable(format!("no column `{name}`")));
+    for batch in batches {
+        let batch = batch.map_err(|error| unreadable(error.to_string()))?;
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| unreadable(format!("no column `{name}`")));
         let present = |column: &dyn Array| (column.len() - column.null_count()) as u64;
-        contents.counts.frames += columns.num_rows() as u64;
+        contents.counts.frames += batch.num_rows() as u64;
         contents.counts.labels += present(column("label")?);
         contents.counts.masks += present(column("mask")?);
         let samples = column("sample_id")?.as_string_opt::<i32>();
         let samples = samples.ok_or_else(|| unreadable("column `sample_id` is no text".to_owned()))?;
         contents.samples.extend(samples.iter().flatten().map(str::to_owned));
-    }
-    if contents.counts.frames != shard.rows {
-        let message = format!("has {} rows, the manifest says {}", contents.counts.frames, shard.rows);
-        return Err(Fault::new(&shard.path, "rows", message));
     }
     Ok(contents)
 }
@@ -193,5 +203,12 @@ mod tests {
         store.put(&copy.path, bytes).await.unwrap();
         manifest.shards.push(copy.clone());
         assert_eq!(faults(&store, &manifest).await, [(copy.path, "duplicate")]);
+    }
+
+    #[tokio::test]
+    async fn row_groups_of_other_lengths_are_a_fault() {
+        let (store, mut manifest) = phantom_store().await;
+        manifest.shards[0].row_groups[0] += 1;
+        assert_eq!(faults(&store, &manifest).await, [(manifest.shards[0].path.clone(), "rows")]);
     }
 }

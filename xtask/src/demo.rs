@@ -53,16 +53,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// version of this program may have drawn.
 fn phantoms(vismae: &Path, out: &Path) -> Result<PathBuf> {
     let (whole, partial) = (out.join("phantom"), out.join("phantom.partial"));
-    clear(&partial)?;
-    let mut make = Command::new(vismae);
-    // Its own words would name a folder that is gone when they are read.
-    make.arg("phantom").arg(&partial).stdout(Stdio::null());
-    cargo::run(make)?;
     // What is there under this name is replaced only if a demo drew it.
     let drawn = out.join("phantom.drawn");
     if whole.exists() && !drawn.exists() {
         bail!("`{}` was not drawn by a demo: move it away, or choose another `--out`", whole.display());
     }
+    clear(&partial)?;
+    let mut make = Command::new(vismae);
+    // Its own words would name a folder that is gone when they are read.
+    make.arg("phantom").arg(&partial).stdout(Stdio::null());
+    cargo::run(make)?;
     clear(&whole)?;
     fs::write(&drawn, "The folder `phantom` beside this file is drawn anew by each demo.\n")
         .with_context(|| format!("`{}` cannot be written", drawn.display()))?;

@@ -15,10 +15,9 @@ use vismae_shards::store::Store;
 use vismae_shards::verify::{self, Fault, Verification};
 
 use super::StoreAddress;
-use super::ingest::work_in_progress;
 use crate::failure::{Exit, Failure, OrFail as _};
 use crate::output::{Format, table};
-use crate::progress::Display;
+use crate::progress::{Display, work_in_progress};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

@@ -11,7 +11,6 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use vismae_core::ids::{CorpusName, JobName, PipelineId};
 use vismae_core::spec::{Fit, IngestSpec, JobKind, JobSpec, PipelineSpec, Window};
-use vismae_proto::v1;
 use vismae_shards::ingest::{self, IngestError, IngestOptions, IngestProgress, IngestSummary, PseudonymKey};
 use vismae_shards::store::Store;
 
@@ -21,7 +20,7 @@ use crate::jobfile::{
     DEFAULT_CT_WINDOW, DEFAULT_IMAGE_SIZE, DEFAULT_MINIMUM_CONTENT, DEFAULT_PERCENTILES, locate_store,
 };
 use crate::output::Format;
-use crate::progress::Display;
+use crate::progress::{Display, work_in_progress};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -127,24 +126,6 @@ fn specification(options: &Options) -> Result<(IngestSpec, String), Failure> {
     };
     pipeline.validate().or_fail(Exit::Usage)?;
     Ok((spec, store_url))
-}
-
-/// Work of this process in the form in which displays take progress.
-pub(super) fn work_in_progress(name: &str, phase: &str, (done, total): (u64, u64), start: Instant) -> v1::Pipeline {
-    let progress = v1::Progress {
-        phase: phase.to_owned(),
-        done,
-        total,
-        step_seconds: start.elapsed().as_secs_f64() / done.max(1) as f64,
-        ..v1::Progress::default()
-    };
-    let job = v1::Job {
-        name: name.to_owned(),
-        state: v1::State::Running.into(),
-        progress: Some(progress),
-        ..v1::Job::default()
-    };
-    v1::Pipeline { jobs: vec![job], ..v1::Pipeline::default() }
 }
 
 #[derive(Debug, Serialize)]

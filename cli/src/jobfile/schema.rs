@@ -167,16 +167,17 @@ impl From<TaskWord> for FinetuneTask {
     }
 }
 
+fn none_of(word: &str, words: &[&str]) -> Refusal {
+    Refusal(format!("is `{word}`, expected one of `{}`", words.join("`, `")))
+}
+
 /// A fit by its word.
 #[derive(Debug, Clone, Copy, Deserr)]
 #[deserr(error = Faults, try_from(&String) = fit -> Refusal)]
 pub(super) struct FitWord(pub(super) Fit);
 
 fn fit(word: &str) -> Result<FitWord, Refusal> {
-    let words = Fit::ALL.map(Fit::word);
-    Fit::from_word(word).map(FitWord).ok_or_else(|| {
-        Refusal(format!("is `{word}`, expected one of {}", words.map(|word| format!("`{word}`")).join(", ")))
-    })
+    Fit::from_word(word).map(FitWord).ok_or_else(|| none_of(word, &Fit::ALL.map(Fit::word)))
 }
 
 /// A modality by one of its codes.
@@ -185,10 +186,7 @@ fn fit(word: &str) -> Result<FitWord, Refusal> {
 pub(super) struct ModalityWord(pub(super) Modality);
 
 fn modality(code: &str) -> Result<ModalityWord, Refusal> {
-    let words = Modality::ALL.map(Modality::word);
-    Modality::from_code(code).map(ModalityWord).ok_or_else(|| {
-        Refusal(format!("is `{code}`, expected one of {}", words.map(|word| format!("`{word}`")).join(", ")))
-    })
+    Modality::from_code(code).map(ModalityWord).ok_or_else(|| none_of(code, &Modality::ALL.map(Modality::word)))
 }
 
 fn pipeline_name(name: &str) -> Result<PipelineId, Refusal> {

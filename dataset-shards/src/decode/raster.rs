@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
-use super::{DecodeError, Decoded, Scale, Volume, check_size, jpeg};
+use super::{DecodeError, Decoded, Scale, Volume, check_size, jpeg, luma};
 
 /// Colours become luma; transparency is ignored, since what lies under it was stored to be seen by programs. The image is turned
 /// as its EXIF orientation says. Of several pages the first is taken.
@@ -40,10 +40,7 @@ fn levels(image: &DynamicImage) -> (Vec<f32>, Scale) {
         // Measurements of any range, which a conversion to whole levels would cut.
         ImageRgb32F(_) | ImageRgba32F(_) => {
             let pixels = image.to_rgb32f();
-            (
-                pixels.pixels().map(|pixel| 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2]).collect(),
-                Scale::Measured,
-            )
+            (pixels.pixels().map(|pixel| luma(pixel.0)).collect(), Scale::Measured)
         }
         ImageLuma16(_) | ImageLumaA16(_) | ImageRgb16(_) | ImageRgba16(_) => {
             (image.to_luma16().into_raw().into_iter().map(f32::from).collect(), Scale::Measured)

@@ -60,8 +60,10 @@ impl PseudonymKey {
     /// [`PseudonymKeyError`]: a secret that can be guessed protects nobody.
     pub fn from_environment() -> Result<Self, PseudonymKeyError> {
         // A secret that is no text is a secret too, and must not be taken for none.
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let set = |name| set(name).map(|value| value.to_string_lossy().into_owned());
+        let set = |name| {
+            let value = std::env::var_os(name).filter(|value| !value.is_empty())?;
+            Some(value.to_string_lossy().into_owned())
+        };
         let secret = match (set(VARIABLE), set(FILE_VARIABLE)) {
             (Some(secret), _) => Some((VARIABLE, secret)),
             (None, Some(file)) => {

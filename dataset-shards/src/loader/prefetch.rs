@@ -63,9 +63,8 @@ impl Loader {
         let steps = (start.epoch.0..end.0).flat_map(move |epoch| {
             let order = plan.epoch(Epoch(epoch));
             let first = if epoch == start.epoch.0 { start.step } else { 0 };
-            let samples: Vec<u32> = (first..order.steps()).map(|step| order.global_samples(step)).collect();
-            let steps = (first..).zip(samples).zip(order.into_steps(lanes.clone(), first));
-            steps.map(move |((step, global_samples), rows)| StepRows {
+            let steps = (first..).zip(order.into_steps(lanes.clone(), first));
+            steps.map(move |(step, (rows, global_samples))| StepRows {
                 epoch: Epoch(epoch),
                 step,
                 rows,

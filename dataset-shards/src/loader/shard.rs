@@ -21,14 +21,14 @@ use crate::store::Store;
 
 /// A shard whose footer has been read and agrees with the manifest.
 #[derive(Clone)]
-pub(crate) struct OpenShard {
+pub(super) struct OpenShard {
     pub(super) shard: Shard,
     file: RangeReader,
     metadata: ArrowReaderMetadata,
 }
 
 impl OpenShard {
-    pub(crate) async fn open(store: &Store, shard: &Shard) -> std::result::Result<Self, LoadError> {
+    pub(super) async fn open(store: &Store, shard: &Shard) -> std::result::Result<Self, LoadError> {
         let path = Path::from(shard.path.as_str());
         let mut file = RangeReader { store: store.object_store(), path, bytes: shard.bytes };
         let metadata = ArrowReaderMetadata::load_async(&mut file, ArrowReaderOptions::default()).await;
@@ -46,7 +46,7 @@ impl OpenShard {
     }
 
     /// Reads some leaf columns, named as `mask.path`, of one row group, in one piece.
-    pub(crate) async fn read_group(
+    pub(super) async fn read_group(
         &self,
         group: usize,
         columns: &[&str],

@@ -66,10 +66,11 @@ impl EpochOrder {
         reader.rows(self, step)
     }
 
-    /// The rows of these lanes step by step, from a step on. Each row is worked out once.
-    pub fn into_steps(self, lanes: Range<u32>, first: u64) -> impl Iterator<Item = Vec<RowRef>> {
+    /// The rows of these lanes step by step, from a step on, each with how many samples the step takes over all lanes. Each row
+    /// is worked out once.
+    pub fn into_steps(self, lanes: Range<u32>, first: u64) -> impl Iterator<Item = (Vec<RowRef>, u32)> {
         let mut reader = StepReader::new(&self, lanes);
-        (first..self.steps()).map(move |step| reader.rows(&self, step))
+        (first..self.steps()).map(move |step| (reader.rows(&self, step), self.global_samples(step)))
     }
 
     /// How many samples a step takes over all lanes.

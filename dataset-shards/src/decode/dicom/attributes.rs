@@ -87,6 +87,20 @@ impl<'a> Attributes<'a> {
         }
     }
 
+    /// The entries of a table that its descriptor says to be so many, of so many bits; none when there are fewer.
+    pub(super) fn table(self, tag: Tag, count: usize, bits: u16) -> Option<Vec<f32>> {
+        let words = self.words(tag)?;
+        // Entries of 8 bits may be packed two to a word.
+        let mut entries: Vec<f32> = if bits == 8 && words.len() < count {
+            words.iter().flat_map(|word| word.to_le_bytes()).map(f32::from).collect()
+        } else {
+            words.into_iter().map(f32::from).collect()
+        };
+        // Padding is no entry.
+        entries.truncate(count);
+        (entries.len() == count).then_some(entries)
+    }
+
     /// The items of a sequence; none when it is absent.
     pub(super) fn items(self, tag: Tag) -> &'a [InMemDicomObject] {
         self.object.get(tag).and_then(InMemElement::items).unwrap_or_default()

@@ -51,9 +51,9 @@ impl Syntax {
 }
 
 /// The samples of one frame.
-pub(super) enum Samples {
+pub(super) enum Samples<'a> {
     /// As they are stored: little-endian, in the order and width that the header says.
-    Stored(Vec<u8>),
+    Stored(&'a [u8]),
     /// Samples of each pixel beside each other, of 8 bits that hold the bits stored.
     Bytes(Vec<u8>),
     /// The same in 16 bits.
@@ -67,9 +67,9 @@ pub(super) enum Samples {
 }
 
 /// Decodes one frame. What the compressed image says of its size must be what the header says.
-pub(super) fn decode(frame: &[u8], shape: &Shape, syntax: Syntax) -> Result<Samples, DecodeError> {
+pub(super) fn decode<'a>(frame: &'a [u8], shape: &Shape, syntax: Syntax) -> Result<Samples<'a>, DecodeError> {
     match syntax {
-        Syntax::Native => Ok(Samples::Stored(frame.to_vec())),
+        Syntax::Native => Ok(Samples::Stored(frame)),
         Syntax::Rle => rle::decode(frame, shape)
             .ok_or_else(|| malformed("the RLE pixels are not of the size that the header says")),
         Syntax::Jpeg => jpeg(frame, shape),
@@ -93,7 +93,7 @@ fn check_shape(shape: &Shape, columns: u32, rows: u32, samples: usize) -> Result
     )))
 }
 
-fn jpeg(frame: &[u8], shape: &Shape) -> Result<Samples, DecodeError> {
+fn jpeg(frame: &[u8], shape: &Shape) -> Result<Samples<'static>, DecodeError> {
     let mut decoder = Decoder::new(frame);
     decoder.read_info().map_err(undecodable("JPEG"))?;
     let info = decoder.info().ok_or_else(|| malformed("the JPEG pixels have no size"))?;
@@ -119,7 +119,7 @@ fn jpeg(frame: &[u8], shape: &Shape) -> Result<Samples, DecodeError> {
     })
 }
 
-fn jpeg_ls(frame: &[u8], shape: &Shape) -> Result<Samples, DecodeError> {
+fn jpeg_ls(frame: &[u8], shape: &Shape) -> Result<Samples<'static>, DecodeError> {
     let (columns, rows, samples) =
         jpeg::frame_size(frame).ok_or_else(|| malformed("the JPEG-LS pixels have no size"))?;
     check_shape(shape, columns, rows, samples)?;
@@ -130,7 +130,7 @@ fn jpeg_ls(frame: &[u8], shape: &Shape) -> Result<Samples, DecodeError> {
     Ok(Samples::Words(words))
 }
 
-fn jpeg_2000(frame: &[u8], shape: &Shape) -> Result<Samples, DecodeError> {
+fn jpeg_2000(frame: &[u8], shape: &Shape) -> Result<Samples<'static>, DecodeError> {
     // A stream that ends early, or whose length is odd and padded, is decoded as far as it goes unless this is asked for.
     let settings = DecodeSettings { strict: true, ..DecodeSettings::default() };
     let image = Image::new(frame, &settings).map_err(undecodable("JPEG 2000"))?;

@@ -81,17 +81,7 @@ fn table(item: Attributes<'_>, shape: &Shape) -> Result<Transform, DecodeError> 
     let descriptor = item.words(tags::LUT_DESCRIPTOR).ok_or_else(broken)?;
     let &[count, first, bits] = &descriptor[..] else { return Err(broken()) };
     let count = if count == 0 { 1 << 16 } else { usize::from(count) };
-    let words = item.words(tags::LUT_DATA).ok_or_else(broken)?;
-    let mut entries: Vec<f32> = if bits == 8 && words.len() < count {
-        words.iter().flat_map(|word| word.to_le_bytes()).map(f32::from).collect()
-    } else {
-        words.into_iter().map(f32::from).collect()
-    };
-    if entries.len() < count {
-        return Err(broken());
-    }
-    // Padding is no entry.
-    entries.truncate(count);
+    let entries = item.table(tags::LUT_DATA, count, bits).ok_or_else(broken)?;
     let first = if shape.signed { i64::from(first.cast_signed()) } else { i64::from(first) };
     Ok(Transform::Table { first, entries: entries.into() })
 }

@@ -8,7 +8,7 @@ const HEADER: usize = 64;
 
 /// The samples of a frame, those of a pixel beside each other whatever the header says of planes; none when the frame is not
 /// of the size that the header says. Memory is that of the frame, whatever the segments claim.
-pub(super) fn decode(frame: &[u8], shape: &Shape) -> Option<Samples> {
+pub(super) fn decode(frame: &[u8], shape: &Shape) -> Option<Samples<'static>> {
     let (samples, pixels) = (usize::from(shape.samples), shape.pixels());
     let bytes = usize::from(shape.bits_allocated / 8);
     let (words, _) = frame.get(..HEADER)?.as_chunks::<4>();

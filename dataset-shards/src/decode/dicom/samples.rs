@@ -6,7 +6,7 @@ use super::attributes::Attributes;
 use super::codec::Samples;
 use super::shape::{Photometric, Shape};
 use super::{malformed, unsupported};
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, luma};
 
 /// How the samples of a pixel become one grey value.
 pub(super) enum Grey {
@@ -45,7 +45,12 @@ impl Grey {
     }
 
     /// Adds the grey values of one frame.
-    pub(super) fn append(&self, samples: &Samples, shape: &Shape, values: &mut Vec<f32>) -> Result<(), DecodeError> {
+    pub(super) fn append(
+        &self,
+        samples: &Samples<'_>,
+        shape: &Shape,
+        values: &mut Vec<f32>,
+    ) -> Result<(), DecodeError> {
         let before = values.len();
         match samples {
             Samples::Luma(luma) => values.extend(luma.iter().copied().map(f32::from)),
@@ -149,11 +154,6 @@ impl Value {
     }
 }
 
-/// ITU-R BT.601, which the colour spaces of DICOM are defined by.
-fn luma([red, green, blue]: [f32; 3]) -> f32 {
-    0.299 * red + 0.587 * green + 0.114 * blue
-}
-
 impl Palette {
     /// Reads the three tables: DICOM PS3.3, C.7.6.3.1.5.
     fn read(attributes: Attributes<'_>, shape: &Shape) -> Result<Self, DecodeError> {
@@ -164,20 +164,11 @@ impl Palette {
         let descriptor = attributes.words(tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR).ok_or_else(broken)?;
         let &[entries, first, bits] = &descriptor[..] else { return Err(broken()) };
         let entries = if entries == 0 { 1 << 16 } else { usize::from(entries) };
-        let table = |tag| {
-            let words = attributes.words(tag).ok_or_else(broken)?;
-            // Entries of 8 bits may be packed two to a word.
-            let levels: Vec<f32> = if bits == 8 && words.len() < entries {
-                words.iter().flat_map(|word| word.to_le_bytes()).map(f32::from).collect()
-            } else {
-                words.into_iter().map(f32::from).collect()
-            };
-            if levels.len() < entries { Err(broken()) } else { Ok(levels) }
-        };
+        let table = |tag| attributes.table(tag, entries, bits).ok_or_else(broken);
         let red = table(tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA)?;
         let green = table(tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA)?;
         let blue = table(tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA)?;
-        let pixels = red.iter().zip(&green).zip(&blue).take(entries);
+        let pixels = red.iter().zip(&green).zip(&blue);
         let luma: Vec<f32> = pixels.map(|((&red, &green), &blue)| luma([red, green, blue])).collect();
         let deep = luma.iter().any(|&level| level > 255.0);
         let first = if shape.signed { i64::from(first.cast_signed()) } else { i64::from(first) };

@@ -5,7 +5,7 @@ use std::io::Read;
 use super::data_type::DataType;
 use super::header::Header;
 use super::truncated;
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, luma};
 
 /// Voxels converted at a time: what fits a cache.
 const CHUNK: usize = 1 << 14;
@@ -44,12 +44,10 @@ fn convert(bytes: &[u8], header: &Header, voxels: &mut Vec<f32>) {
         DataType::I64 => numbers!(i64),
         DataType::F32 => numbers!(f32),
         DataType::F64 => numbers!(f64),
-        // ITU-R BT.601.
-        DataType::Colour { samples } => voxels.extend(
-            bytes
-                .chunks_exact(samples)
-                .map(|pixel| 0.299 * f32::from(pixel[0]) + 0.587 * f32::from(pixel[1]) + 0.114 * f32::from(pixel[2])),
-        ),
+        DataType::Colour { samples } => {
+            let pixels = bytes.chunks_exact(samples).map(|pixel| [pixel[0], pixel[1], pixel[2]].map(f32::from));
+            voxels.extend(pixels.map(luma));
+        }
     }
 }
 
