@@ -33,11 +33,10 @@ pub(crate) use geometry::{Slice, Stack};
 pub(super) use open::is_without_preamble;
 
 /// Sequences that decide what pixels mean, or which of them are kept.
-const DECISIVE: [Tag; 6] = [
+const DECISIVE: [Tag; 5] = [
     tags::MODALITY_LUT_SEQUENCE,
     tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE,
     tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE,
-    tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
     tags::RADIOPHARMACEUTICAL_INFORMATION_SEQUENCE,
     tags::SEQUENCE_OF_ULTRASOUND_REGIONS,
 ];

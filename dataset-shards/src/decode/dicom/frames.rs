@@ -60,7 +60,7 @@ fn join<'a>(
         return Err(truncated(format!("{} pixel fragments, expected {count} frames", fragments.len())));
     }
     let starts = if count == 1 { vec![0] } else { starts(element, fragments, syntax) };
-    if starts.len() != count || starts.first() != Some(&0) {
+    if starts.len() != count || starts.first() != Some(&0) || !starts.is_sorted() {
         return Err(malformed(&format!(
             "{} pixel fragments cannot be told apart into {count} frames",
             fragments.len()

@@ -49,8 +49,12 @@ impl Transform {
 
 /// The transformation of every frame: that of its own functional group, else of the shared one, else of the image.
 pub(super) fn transforms(attributes: Attributes<'_>, shape: &Shape) -> Result<Vec<Transform>, DecodeError> {
-    let in_group = |group: Option<Attributes<'_>>| {
-        group.and_then(|group| group.item(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE)).map(linear).transpose()
+    let in_group = |group: Option<Attributes<'_>>| match group {
+        Some(group) if group.hides(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE) => {
+            Err(malformed("the pixel value transformation of a frame is of unknown representation"))
+        }
+        Some(group) => group.item(tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE).map(linear).transpose(),
+        None => Ok(None),
     };
     let whole = match attributes.item(tags::MODALITY_LUT_SEQUENCE) {
         // The table stands in the place of slope and intercept: DICOM PS3.3, C.11.1.
