@@ -17,6 +17,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
 use vismae_core::spec::Modality;
 
 pub(crate) use dicom::{Slice, Stack};
@@ -71,7 +72,7 @@ pub enum Scale {
 }
 
 /// Something about a file that is no fault, and that whoever relies on the corpus should know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Note {
     /// The header of a PET image lacks what SUV is computed from; the values are as stored.
     PetWithoutSuv,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use vismae_core::ids::CorpusName;
 use vismae_core::spec::{Fit, IngestSpec, Window};
 
-use crate::ingest::{IngestError, IngestOptions, IngestSummary, PseudonymKey, ingest};
+use crate::ingest::{Crew, IngestError, IngestOptions, IngestSummary, PseudonymKey, ingest};
 use crate::manifest::Manifest;
 use crate::phantom::{self, PhantomOptions};
 use crate::store::Store;
@@ -37,11 +37,12 @@ pub(crate) fn spec(inputs: &[&Path]) -> IngestSpec {
         percentiles: Window { low: 0.5, high: 99.5 },
         fit: Fit::Stretch,
         minimum_content: 0.05,
+        workers: 1,
     }
 }
 
 pub(crate) fn options(threads: usize) -> IngestOptions {
-    IngestOptions { threads, pseudonym_key: PseudonymKey::from_secret("test") }
+    IngestOptions { threads, pseudonym_key: PseudonymKey::from_secret("test"), crew: Crew::alone() }
 }
 
 pub(crate) async fn ingest_all(store: &Store, inputs: &[&Path]) -> Result<IngestSummary, IngestError> {

@@ -170,16 +170,16 @@ impl Manifest {
 }
 
 /// Modalities in JSON are the words that reports show.
-mod modality_word {
+pub(crate) mod modality_word {
     use serde::{Deserialize, Deserializer, Serializer, de};
     use vismae_core::spec::Modality;
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-    pub(super) fn serialize<S: Serializer>(modality: &Modality, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(modality: &Modality, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(modality.word())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Modality, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Modality, D::Error> {
         let word = String::deserialize(deserializer)?;
         Modality::from_code(&word).ok_or_else(|| de::Error::custom(format!("`{word}` is not a modality")))
     }

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::frame::{Frame, pgm};
 
 /// The first 16 bytes of the BLAKE3 hash of a frame's PGM encoding. Shown as 32 lower-case hex digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SampleId([u8; 16]);
 
 /// Why a text is not a [`SampleId`].

@@ -1,5 +1,7 @@
 //! The columns of a shard, and the note that lets Hugging Face `datasets` read images and labels as such.
 
+mod rows;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +16,8 @@ use vismae_core::spec::Modality;
 
 use crate::sample::SampleId;
 use crate::split::Split;
+
+pub use rows::frame_rows;
 
 /// One frame, as it is stored.
 #[derive(Debug, Clone, PartialEq)]

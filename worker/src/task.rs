@@ -50,6 +50,8 @@ pub(crate) struct TaskOptions {
 /// Everything a task knows about itself.
 struct TaskContext {
     id: TaskId,
+    /// Members of the attempt.
+    gang_size: u32,
     device: SlotDevice,
     threads: NonZeroUsize,
     host: IpAddr,
@@ -102,6 +104,7 @@ fn prepare(options: &TaskOptions, reporter: &Reporter) -> Result<(TaskContext, J
     let store = Store::open(&start.store_url).map_err(|error| TaskError::input(error.to_string()))?;
     let context = TaskContext {
         id,
+        gang_size: start.gang_size,
         device,
         threads: options.threads,
         host: options.host,

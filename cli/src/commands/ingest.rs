@@ -110,6 +110,8 @@ fn specification(options: &Options) -> Result<(IngestSpec, String), Failure> {
         ct_window: options.ct_window.unwrap_or(Window { low: ct_low, high: ct_high }),
         percentiles: options.percentiles.unwrap_or(Window { low: percentile_low, high: percentile_high }),
         minimum_content: options.minimum_content,
+        // In this process, which shares its work among threads.
+        workers: 1,
     };
     let store_url = locate_store(&options.store, Path::new(""))
         .map_err(|message| Failure::new(Exit::Usage, format!("`--store` {message}")))?;

@@ -75,10 +75,10 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
 
 /// A gang larger than the cluster would wait for ever.
 fn check_slots(spec: &PipelineSpec, workers: u32) -> Result<(), Failure> {
-    match spec.jobs.iter().find(|job| job.kind.gang_size() > workers) {
+    match spec.jobs.iter().find(|job| job.kind.demand().at_least() > workers) {
         None => Ok(()),
         Some(job) => {
-            let (name, slots) = (&job.name, job.kind.gang_size());
+            let (name, slots) = (&job.name, job.kind.demand().at_least());
             let message = format!("job `{name}` needs {slots} slots, but there are {workers} workers of one slot each");
             Err(Failure::new(Exit::Usage, message)
                 .hint(format!("use `--workers {slots}`, or lower `slots` in the job file")))

@@ -225,6 +225,7 @@ fn ingest_spec(table: &CorpusTable, inputs: Vec<String>) -> IngestSpec {
         ct_window: window(table.ct_window),
         percentiles: window(table.percentiles),
         minimum_content: table.minimum_content,
+        workers: table.workers,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use deserr::Deserr;
 use vismae_core::ids::{CorpusName, InvalidName, JobName, NAME_MAX, PipelineId};
-use vismae_core::spec::{FinetuneTask, Fit, Modality};
+use vismae_core::spec::{FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, Modality};
 
 use super::fault::{Faults, Refusal};
 
@@ -41,6 +41,8 @@ pub(super) struct CorpusTable {
     pub(super) percentiles: [f64; 2],
     #[deserr(default = DEFAULT_MINIMUM_CONTENT)]
     pub(super) minimum_content: f64,
+    #[deserr(default = INGEST_WORKERS_DEFAULT)]
+    pub(super) workers: u32,
 }
 
 /// Side of the frames, in pixels: that of the published network.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::failure::Failure;
 use crate::ids::{Generation, JobId, SlotId, TaskId};
+use crate::spec::Demand;
 use crate::time::MonoTime;
 
 /// One attempt at a job.
@@ -13,6 +14,8 @@ pub struct Gang {
     pub attempt: u32,
     /// When it got its slots.
     pub placed: MonoTime,
+    /// What was asked for: whether its members meet.
+    pub demand: Demand,
     /// Its tasks; the position is the member's number.
     pub members: Vec<Member>,
     /// The membership it has formed.
@@ -54,9 +57,9 @@ pub enum End {
 }
 
 impl Gang {
-    pub(crate) fn new(attempt: u32, placed: MonoTime, slots: impl IntoIterator<Item = SlotId>) -> Self {
+    pub(crate) fn new(attempt: u32, placed: MonoTime, demand: Demand, slots: impl IntoIterator<Item = SlotId>) -> Self {
         let members = slots.into_iter().map(|slot| Member { slot, state: MemberState::Starting }).collect();
-        Self { attempt, placed, members, generation: None }
+        Self { attempt, placed, demand, members, generation: None }
     }
 
     /// How many tasks it has.
@@ -83,9 +86,14 @@ impl Gang {
         (task.attempt == self.attempt && !matches!(member.state, MemberState::Over(_))).then_some(member)
     }
 
-    /// Whether every member is up.
+    /// Whether its members are ranks that meet before they begin.
+    pub(crate) fn is_group(&self) -> bool {
+        matches!(self.demand, Demand::Group(_))
+    }
+
+    /// Whether every rank is up, and the membership can be formed.
     pub(crate) fn is_ready(&self) -> bool {
-        self.members.iter().all(|member| matches!(member.state, MemberState::Ready { .. }))
+        self.is_group() && self.members.iter().all(|member| matches!(member.state, MemberState::Ready { .. }))
     }
 
     /// Whether no member is left.
@@ -95,7 +103,7 @@ impl Gang {
 
     /// Whether members still have to come up before a generation can be formed.
     pub(crate) fn is_gathering(&self) -> bool {
-        self.size() > 1 && self.generation.is_none()
+        self.is_group() && self.size() > 1 && self.generation.is_none()
     }
 
     /// The figures of all members, when all of them succeeded. Where two report the same one, the lower member is believed.

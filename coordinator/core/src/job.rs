@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::gang::{Gang, MemberState};
 use crate::ids::{Generation, JobId, JobName, WorkerId};
 use crate::reason::Reason;
-use crate::spec::JobSpec;
+use crate::spec::{Demand, JobSpec};
 use crate::time::MonoTime;
 
 pub(crate) use transition::Input;
@@ -124,9 +124,9 @@ impl Job {
         }
     }
 
-    /// How many slots it needs at once.
-    pub fn gang_size(&self) -> u32 {
-        self.spec.kind.gang_size()
+    /// How many slots it asks for.
+    pub fn demand(&self) -> Demand {
+        self.spec.kind.demand()
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::device::Device;
 use crate::ids::{JobId, SlotId, WorkerId};
 use crate::reason::Reason;
+use crate::spec::Demand;
 
 /// The slots that take tasks.
 #[derive(Debug, Default)]
@@ -19,8 +20,8 @@ pub(crate) struct Room {
 
 impl Room {
     /// Takes slots for every member of a gang, or says why there are none.
-    pub(crate) fn take(&mut self, job: &JobId, needed: u32) -> Result<Vec<(SlotId, Device)>, Reason> {
-        let (free, present) = (self.free.len() as u32, self.present.len() as u32);
+    pub(crate) fn take(&mut self, job: &JobId, demand: Demand) -> Result<Vec<(SlotId, Device)>, Reason> {
+        let (free, present, needed) = (self.free.len() as u32, self.present.len() as u32, demand.at_least());
         if present == 0 {
             return Err(Reason::NoWorkers);
         }
@@ -31,7 +32,7 @@ impl Room {
         if let Some(ahead) = &self.claim {
             return Err(Reason::Behind { job: ahead.clone() });
         }
-        let Some(seats) = solve(needed, &self.free) else {
+        let Some(seats) = solve(demand, &self.free) else {
             self.claim = Some(job.clone());
             return Err(Reason::Slots { needed, free, present });
         };
@@ -42,14 +43,18 @@ impl Room {
 
 /// Chooses a slot for every member of a gang, or none at all.
 ///
-/// Properties: the slots are distinct and among those given; all can work together, GPUs before CPUs; no worker gets a
-/// second member while another one with a slot left has none; among equals the worker with more slots left is chosen,
-/// then the smaller name. The order of the argument makes no difference.
-pub fn solve(needed: u32, free: &[(SlotId, Device)]) -> Option<Vec<(SlotId, Device)>> {
-    let wanted = needed as usize;
-    let mut seats = kinds(free).into_iter().find(|kind| kind.len() >= wanted).map(spread)?;
-    seats.truncate(wanted);
-    Some(seats)
+/// Properties: the slots are distinct and among those given; those of a group can work together, GPUs before CPUs; a crew gets
+/// all there are up to its limit, CPUs before GPUs; no worker gets a second member while another one with a slot left has
+/// none; among equals the worker with more slots left is chosen, then the smaller name. The order of the argument makes no
+/// difference.
+pub fn solve(demand: Demand, free: &[(SlotId, Device)]) -> Option<Vec<(SlotId, Device)>> {
+    let [gpus, cpus] = kinds(free);
+    let (mut seats, most) = match demand {
+        Demand::Group(size) => (spread([gpus, cpus].into_iter().find(|kind| kind.len() >= size as usize)?), size),
+        Demand::Crew { at_most } => ([spread(cpus), spread(gpus)].concat(), at_most),
+    };
+    seats.truncate(most as usize);
+    (seats.len() >= demand.at_least() as usize).then_some(seats)
 }
 
 /// The most slots that can work together.
@@ -96,36 +101,46 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(needed: u32, free: &[(&str, u32, Device)], expected: Option<&[&str]>) {
+    fn check(demand: Demand, free: &[(&str, u32, Device)], expected: Option<&[&str]>) {
         let found =
-            solve(needed, &slots(free)).map(|seats| seats.iter().map(|(slot, _)| slot.to_string()).collect::<Vec<_>>());
+            solve(demand, &slots(free)).map(|seats| seats.iter().map(|(slot, _)| slot.to_string()).collect::<Vec<_>>());
         assert_eq!(found, expected.map(|names| names.iter().map(ToString::to_string).collect()));
     }
 
+    use Demand::{Crew, Group};
     use Device::{Cpu, Cuda};
 
     #[test]
     fn a_gang_is_spread_over_workers_first() {
-        check(2, &[("a", 0, Cpu), ("a", 1, Cpu), ("b", 0, Cpu)], Some(&["a#0", "b#0"]));
-        check(3, &[("a", 0, Cpu), ("a", 1, Cpu), ("b", 0, Cpu)], Some(&["a#0", "b#0", "a#1"]));
+        check(Group(2), &[("a", 0, Cpu), ("a", 1, Cpu), ("b", 0, Cpu)], Some(&["a#0", "b#0"]));
+        check(Group(3), &[("a", 0, Cpu), ("a", 1, Cpu), ("b", 0, Cpu)], Some(&["a#0", "b#0", "a#1"]));
     }
 
     #[test]
     fn a_gang_gets_all_its_slots_or_none() {
-        check(2, &[("a", 0, Cpu)], None);
-        check(1, &[], None);
-        check(2, &[("a", 0, Cpu), ("b", 0, Cuda(0))], None);
+        check(Group(2), &[("a", 0, Cpu)], None);
+        check(Group(1), &[], None);
+        check(Group(2), &[("a", 0, Cpu), ("b", 0, Cuda(0))], None);
     }
 
     #[test]
     fn one_task_goes_to_the_worker_with_most_room() {
-        check(1, &[("a", 0, Cpu), ("b", 0, Cpu), ("b", 1, Cpu)], Some(&["b#0"]));
+        check(Group(1), &[("a", 0, Cpu), ("b", 0, Cpu), ("b", 1, Cpu)], Some(&["b#0"]));
     }
 
     #[test]
     fn gpus_are_taken_before_cpus() {
-        check(1, &[("a", 0, Cpu), ("b", 0, Cuda(0))], Some(&["b#0"]));
-        check(2, &[("a", 0, Cpu), ("a", 1, Cpu), ("b", 0, Cuda(0))], Some(&["a#0", "a#1"]));
+        check(Group(1), &[("a", 0, Cpu), ("b", 0, Cuda(0))], Some(&["b#0"]));
+        check(Group(2), &[("a", 0, Cpu), ("a", 1, Cpu), ("b", 0, Cuda(0))], Some(&["a#0", "a#1"]));
+    }
+
+    #[test]
+    fn a_crew_takes_what_is_free_up_to_its_limit_and_gpus_last() {
+        let free = [("a", 0, Cuda(0)), ("b", 0, Cpu), ("b", 1, Cpu)];
+        check(Crew { at_most: 8 }, &free, Some(&["b#0", "b#1", "a#0"]));
+        check(Crew { at_most: 1 }, &free, Some(&["b#0"]));
+        check(Crew { at_most: 8 }, &free[..1], Some(&["a#0"]));
+        check(Crew { at_most: 8 }, &[], None);
     }
 
     proptest! {
@@ -136,11 +151,13 @@ mod tests {
                 (0..*count).map(move |index| (SlotId { worker: worker.clone(), index }, Cpu))
             }).collect();
             let total: u32 = rooms.iter().sum();
-            let placed = solve(needed, &free);
+            let placed = solve(Group(needed), &free);
             prop_assert_eq!(placed.is_some(), needed <= total);
             let turns = turn % free.len().max(1);
             free.rotate_left(turns);
-            prop_assert_eq!(&placed, &solve(needed, &free));
+            prop_assert_eq!(&placed, &solve(Group(needed), &free));
+            let crew = solve(Crew { at_most: needed }, &free).unwrap_or_default();
+            prop_assert_eq!(crew.len() as u32, needed.min(total));
             let Some(seats) = placed else { return Ok(()) };
             prop_assert_eq!(seats.len(), needed as usize);
             prop_assert!(seats.iter().all(|seat| free.contains(seat)));

@@ -7,7 +7,7 @@ mod pretrain;
 mod violation;
 
 pub use finetune::{FinetuneSpec, FinetuneTask, Initialisation, Selection};
-pub use ingest::{Fit, IngestSpec, Modality, Window};
+pub use ingest::{Fit, INGEST_WORKERS_DEFAULT, INGEST_WORKERS_MAX, IngestSpec, Modality, Window};
 pub use model::ModelSpec;
 pub use pretrain::{OptimiserSpec, PretrainSpec};
 pub use violation::{Violation, Violations};
@@ -36,6 +36,28 @@ pub struct JobSpec {
     pub kind: JobKind,
 }
 
+/// How many slots a job asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// So many at once, all of one kind of device: ranks of one group, which meet before they begin.
+    Group(u32),
+    /// As many as are free, at least one: a crew, whose members share out the work among themselves and need not meet.
+    Crew {
+        /// More would find nothing to do.
+        at_most: u32,
+    },
+}
+
+impl Demand {
+    /// The fewest slots that the job can start with.
+    pub fn at_least(self) -> u32 {
+        match self {
+            Self::Group(size) => size,
+            Self::Crew { .. } => 1,
+        }
+    }
+}
+
 /// What a job does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobKind {
@@ -48,11 +70,12 @@ pub enum JobKind {
 }
 
 impl JobKind {
-    /// How many slots must start together.
-    pub fn gang_size(&self) -> u32 {
+    /// How many slots it asks for.
+    pub fn demand(&self) -> Demand {
         match self {
-            Self::Pretrain(pretrain) => pretrain.slots,
-            Self::Ingest(_) | Self::Finetune(_) => 1,
+            Self::Ingest(ingest) => Demand::Crew { at_most: ingest.workers },
+            Self::Pretrain(pretrain) => Demand::Group(pretrain.slots),
+            Self::Finetune(_) => Demand::Group(1),
         }
     }
 

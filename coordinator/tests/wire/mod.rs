@@ -225,6 +225,7 @@ fn ingest() -> JobSpec {
         percentiles: Window { low: 0.5, high: 99.5 },
         fit: Fit::Stretch,
         minimum_content: 0.02,
+        workers: 1,
     };
     job("ingest", &[], JobKind::Ingest(spec))
 }

@@ -50,17 +50,15 @@ impl Groups {
         groups
     }
 
-    /// The pseudonym and the split of a file whose header names this patient and this study, if any. A patient that the listing
-    /// states counts more than the header's; a group that it states is joined with the header's patient.
+    /// The pseudonym and the split of a file whose header names a patient and a study of these pseudonyms, if any. A patient that
+    /// the listing states counts more than the header's; a group that it states is joined with the header's patient.
     pub(super) fn assign(
         &mut self,
         item: &Item,
         patient: Option<&str>,
         study: Option<&str>,
     ) -> Result<(String, Split), Refusal> {
-        let of_header = patient
-            .filter(|patient| !is_stand_in(patient))
-            .map(|patient| Name::Patient(self.key.pseudonym(&["patient", patient])));
+        let of_header = patient.map(|patient| Name::Patient(patient.to_owned()));
         let name = match (self.stated(item), of_header) {
             ([Some(patient), _], _) => patient,
             ([None, Some(group)], Some(patient)) => {
@@ -70,7 +68,7 @@ impl Groups {
             ([None, Some(group)], None) => group,
             ([None, None], Some(patient)) => patient,
             ([None, None], None) => match study {
-                Some(study) => Name::Group(self.key.pseudonym(&["study", study])),
+                Some(study) => Name::Group(study.to_owned()),
                 None => Name::File(self.key.pseudonym(&["file", &item.source, &item.file])),
             },
         };
@@ -135,6 +133,16 @@ impl Groups {
         }
         first
     }
+}
+
+/// The pseudonym of the patient that a header names; none for what stands in the place of a name.
+pub(super) fn patient_pseudonym(key: &PseudonymKey, patient: &str) -> Option<String> {
+    (!is_stand_in(patient)).then(|| key.pseudonym(&["patient", patient]))
+}
+
+/// The pseudonym of the study that a header names.
+pub(super) fn study_pseudonym(key: &PseudonymKey, study: &str) -> String {
+    key.pseudonym(&["study", study])
 }
 
 fn straddles(group: &str, split: Split, found: Split) -> Refusal {
@@ -204,6 +212,18 @@ mod tests {
         PseudonymKey::from_secret("test")
     }
 
+    /// The group and split of a file whose header names this patient and this study.
+    fn assign(
+        groups: &mut Groups,
+        item: &Item,
+        patient: Option<&str>,
+        study: Option<&str>,
+    ) -> Result<(String, Split), Refusal> {
+        let patient = patient.and_then(|patient| patient_pseudonym(&key(), patient));
+        let study = study.map(|study| study_pseudonym(&key(), study));
+        groups.assign(item, patient.as_deref(), study.as_deref())
+    }
+
     #[test]
     fn the_minority_of_a_straddling_group_is_refused() {
         let of = |split| item("s", Some("p"), None, split);
@@ -244,14 +264,14 @@ mod tests {
     fn the_patient_in_a_header_counts_where_the_listing_is_silent() {
         let mut groups = Groups::new(key(), [].iter());
         let listed = groups.assign(&item("a", Some("1"), None, None), None, None).unwrap();
-        assert_eq!(groups.assign(&item("a", None, None, None), Some("1"), None).unwrap(), listed);
+        assert_eq!(assign(&mut groups, &item("a", None, None, None), Some("1"), None).unwrap(), listed);
         assert_ne!(groups.assign(&item("a", None, None, None), None, None).unwrap().0, listed.0);
     }
 
     #[test]
     fn slices_without_a_patient_stay_together_by_their_study() {
         let mut groups = Groups::new(key(), [].iter());
-        let mut of = |patient, study| groups.assign(&item("a", None, None, None), patient, study).unwrap();
+        let mut of = |patient, study| assign(&mut groups, &item("a", None, None, None), patient, study).unwrap();
         assert_eq!(of(None, Some("1.2.3")), of(Some("ANONYMOUS"), Some("1.2.3")));
         assert_ne!(of(Some("0000"), Some("1.2.3")).0, of(Some("anon"), Some("1.2.4")).0);
         assert_eq!(of(Some("0042"), Some("1.2.3")).0, of(Some("0042"), Some("1.2.4")).0);
@@ -260,7 +280,7 @@ mod tests {
     #[test]
     fn a_stated_group_is_joined_with_the_patient_of_the_header() {
         let mut groups = Groups::new(key(), [].iter());
-        let mut of = |group, split| groups.assign(&item("a", None, Some(group), split), Some("P42"), None);
+        let mut of = |group, split| assign(&mut groups, &item("a", None, Some(group), split), Some("P42"), None);
         let first = of("scan 1", Some(Split::Val)).unwrap();
         assert_eq!(of("scan 2", None).unwrap(), first);
         assert_eq!(of("scan 3", Some(Split::Test)).unwrap_err().code, "group_straddles_splits");

@@ -1,5 +1,6 @@
 //! From the inputs of a specification to a list of files.
 
+mod fingerprint;
 mod table;
 mod tree;
 

@@ -5,48 +5,16 @@ use std::vec::IntoIter;
 
 use vismae_core::spec::{IngestSpec, Modality};
 
+use super::groups;
 use super::input::{Item, ModalityHint};
+use super::outcome::{Digest, Outcome, Pixels, Prepared, PreparedFrame, digest};
+use super::pseudonym::PseudonymKey;
 use super::quarantine::Refusal;
 use super::series::Unit;
-use crate::decode::{self, DecodeError, Decoded, LabelVolume, Note};
+use crate::decode::{self, DecodeError, Decoded, LabelVolume};
 use crate::frame::pgm;
 use crate::normalise::{self, NormaliseError, Normalised, Part};
 use crate::sample::SampleId;
-
-/// What became of a file.
-pub(super) enum Outcome {
-    /// It gave frames, perhaps none worth keeping.
-    Prepared(Prepared),
-    /// It holds no image, which is no fault.
-    NotAnImage,
-    /// It cannot be used.
-    Refused(Refusal),
-}
-
-/// The frames of one file.
-pub(super) struct Prepared {
-    pub(super) modality: Modality,
-    /// The patient that the file's header names.
-    pub(super) patient: Option<String>,
-    /// What keeps files together that name no patient.
-    pub(super) study: Option<String>,
-    /// Of the stored frames.
-    pub(super) spacing_mm: Option<[f32; 2]>,
-    pub(super) frames: Vec<PreparedFrame>,
-    /// Slices left out because they show little but background.
-    pub(super) nearly_empty: u64,
-    /// What is unusual about the file.
-    pub(super) notes: Vec<Note>,
-}
-
-/// One frame, encoded.
-pub(super) struct PreparedFrame {
-    pub(super) id: SampleId,
-    /// Of the source values: the same image scaled within another volume has another id, and the same source.
-    pub(super) source: [u8; 32],
-    pub(super) image: Vec<u8>,
-    pub(super) mask: Option<Vec<u8>>,
-}
 
 /// A decoded file with its mask.
 struct Source {
@@ -57,7 +25,7 @@ struct Source {
 
 /// Reads, decodes and normalises files that are read together, and their masks: what became of each. A file that can't be used
 /// does not keep the others back.
-pub(super) fn prepare(unit: &Unit, spec: &IngestSpec) -> Vec<Outcome> {
+pub(super) fn prepare(unit: &Unit, spec: &IngestSpec, key: &PseudonymKey) -> Vec<Outcome> {
     let read: Vec<Result<Source, Outcome>> = unit.items.iter().map(|item| read(item)).collect();
     // One header of a series may say something else than the others; the manifest's rows may too.
     let mut normalised: BTreeMap<Modality, Result<IntoIter<Normalised>, NormaliseError>> = BTreeMap::new();
@@ -81,20 +49,23 @@ pub(super) fn prepare(unit: &Unit, spec: &IngestSpec) -> Vec<Outcome> {
             };
             let frames = match normalised.get_mut(&source.modality) {
                 Some(Ok(frames)) => frames.next(),
-                Some(Err(error)) => return Outcome::Refused(error.clone().into()),
+                Some(Err(error)) => return refused(error.clone().into()),
                 None => None,
             };
             // Every file that was read has been normalised.
             let Some(frames) = frames else { return Outcome::NotAnImage };
-            let mut prepared = encode(source, frames, spec.image_size);
+            let mut prepared = encode(source, frames, spec.image_size, key);
             prepared.notes.append(&mut notes);
             Outcome::Prepared(prepared)
         })
         .collect()
 }
 
+fn refused(refusal: Refusal) -> Outcome {
+    Outcome::Refused(refusal.into())
+}
+
 fn read(item: &Item) -> Result<Source, Outcome> {
-    let refused = |refusal: Refusal| Outcome::Refused(refusal);
     if let Some(fault) = &item.fault {
         return Err(refused(fault.clone()));
     }
@@ -108,15 +79,16 @@ fn read(item: &Item) -> Result<Source, Outcome> {
     Ok(Source { decoded, labels, modality })
 }
 
-fn encode(source: Source, normalised: Normalised, side: u32) -> Prepared {
+fn encode(source: Source, normalised: Normalised, side: u32, key: &PseudonymKey) -> Prepared {
     let Source { decoded, modality, .. } = source;
     let frames = normalised.frames.into_iter().map(|frame| {
         let image = pgm::encode_gray8(side, side, &frame.levels);
+        let mask = frame.classes.map(|classes| pgm::encode_gray8(side, side, &classes));
         PreparedFrame {
             id: SampleId::of_pgm(&image),
-            source: frame.source,
-            image,
-            mask: frame.classes.map(|classes| pgm::encode_gray8(side, side, &classes)),
+            source: first_half(frame.source),
+            mask: mask.as_deref().map(|mask| digest(blake3::Hasher::new().update(mask))),
+            pixels: Pixels::Encoded { image, mask },
         }
     });
     let [rows, columns] = normalised.scale;
@@ -125,10 +97,16 @@ fn encode(source: Source, normalised: Normalised, side: u32) -> Prepared {
         frames: frames.collect(),
         nearly_empty: normalised.nearly_empty,
         spacing_mm: decoded.volume.spacing_mm.map(|[row, column]| [row * rows, column * columns]),
-        patient: decoded.patient,
-        study: decoded.study,
+        patient: decoded.patient.and_then(|patient| groups::patient_pseudonym(key, &patient)),
+        study: decoded.study.map(|study| groups::study_pseudonym(key, &study)),
         notes: decoded.notes,
     }
+}
+
+fn first_half(hash: [u8; 32]) -> Digest {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    half
 }
 
 /// The manifest's word, which a header must not contradict; else the header's, else the folder's.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::outcome::Refused;
 use crate::decode::{DecodeError, LabelError};
 use crate::normalise::NormaliseError;
 use crate::quarantine::RefusedFile;
@@ -50,18 +51,12 @@ pub(super) struct Quarantined {
     /// What its path in that set is called instead.
     pub(super) alias: String,
     /// Why.
-    pub(super) refusal: Refusal,
+    pub(super) refused: Refused,
 }
 
 impl From<&Quarantined> for RefusedFile {
-    fn from(refused: &Quarantined) -> Self {
-        let Refusal { stage, code, message } = &refused.refusal;
-        Self {
-            source: refused.source.to_string(),
-            file: refused.alias.clone(),
-            stage: (*stage).to_owned(),
-            reason: (*code).to_owned(),
-            message: message.clone(),
-        }
+    fn from(quarantined: &Quarantined) -> Self {
+        let Refused { stage, code, message } = quarantined.refused.clone();
+        Self { source: quarantined.source.to_string(), file: quarantined.alias.clone(), stage, reason: code, message }
     }
 }

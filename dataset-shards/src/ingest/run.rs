@@ -1,214 +1,121 @@
-//! The course of an ingest: many threads prepare files, one task takes them in order.
+//! The course of an ingest: files are listed, cut into tasks, prepared by a crew, and taken in order by its first member.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::{StreamExt, stream};
-use tokio::sync::Semaphore;
-use tokio_util::task::AbortOnDropHandle;
+use futures::{Stream, StreamExt, future};
 use vismae_core::spec::IngestSpec;
 
-use super::commit::{Committed, commit, write_quarantine};
-use super::groups::Groups;
+use super::catalogue::{Catalogue, UnitKey, unit_keys};
+use super::crew::{Staging, task_key};
 use super::input::{self, Item};
-use super::prepare::{Outcome, Prepared, prepare};
-use super::quarantine::{Quarantined, Refusal};
+use super::intake::Intake;
+use super::outcome::Outcome;
 use super::series::{self, Unit};
-use super::shards::ShardSet;
+use super::tasks::{Kitchen, Task, collect, cut};
 use super::{IngestError, IngestOptions, IngestProgress, IngestSummary};
-use crate::manifest::{Counts, Manifest};
-use crate::sample::SampleId;
-use crate::schema::{FrameRow, shard_schema};
+use crate::manifest::Manifest;
 use crate::store::Store;
 
-/// Files prepared or waiting for their turn, for each thread: what one slow file lets the others run ahead.
-const AHEAD_PER_THREAD: usize = 4;
+/// From so many tasks on, one that works alone keeps what it has prepared: what is less is sooner done again than put away.
+const STAGED_FROM: usize = 64;
 
-pub(super) async fn run(
+/// What every member of a crew finds by itself.
+struct Work {
+    items: Vec<Arc<Item>>,
+    units: Vec<(Arc<Unit>, UnitKey)>,
+    latest: Option<Manifest>,
+    catalogue: Catalogue,
+    kitchen: Kitchen,
+}
+
+impl Work {
+    async fn find(store: &Store, spec: &IngestSpec, options: &IngestOptions) -> Result<Self, IngestError> {
+        let inputs = spec.inputs.clone();
+        let listing = tokio::task::spawn_blocking(move || input::list(&inputs)).await.map_err(IngestError::Thread)?;
+        let items: Vec<Arc<Item>> = listing?.into_iter().map(Arc::new).collect();
+        let threads = options.threads.max(1);
+        let units: Vec<Arc<Unit>> = series::assemble(&items, threads).await?.into_iter().map(Arc::new).collect();
+        let keys = unit_keys(&units, spec, &options.pseudonym_key)?;
+        let latest = match Manifest::versions(store, &spec.corpus).await?.last() {
+            Some(&version) => Some(Manifest::load(store, &spec.corpus, Some(version)).await?),
+            None => None,
+        };
+        let catalogue = Catalogue::load(store, &spec.corpus, latest.as_ref()).await?;
+        let kitchen = Kitchen { spec: Arc::new(spec.clone()), key: options.pseudonym_key.clone(), threads };
+        Ok(Self { items, units: units.into_iter().zip(keys).collect(), latest, catalogue, kitchen })
+    }
+
+    /// The units that no earlier ingest has read as they are now.
+    fn pending(&self) -> Vec<(Arc<Unit>, UnitKey)> {
+        self.units.iter().filter(|(_, key)| !self.catalogue.units.contains_key(key)).cloned().collect()
+    }
+
+    /// Makes sure that the members of a crew have the same work before them.
+    async fn agree(&self, staging: &Staging<'_>) -> Result<(), IngestError> {
+        let all = self.units.iter().chain(&self.pending()).map(|(_, key)| *key).collect::<Vec<_>>();
+        staging.agree(&task_key(&all)).await
+    }
+}
+
+/// The part of the first member: it takes what all prepare, and commits.
+pub(super) async fn lead(
     store: &Store,
     spec: &IngestSpec,
     options: &IngestOptions,
     progress: &(impl Fn(IngestProgress) + Send + Sync),
 ) -> Result<IngestSummary, IngestError> {
     let started = Instant::now();
-    let inputs = spec.inputs.clone();
-    let listing = tokio::task::spawn_blocking(move || input::list(&inputs)).await.map_err(IngestError::Thread)?;
-    let items: Vec<Arc<Item>> = listing?.into_iter().map(Arc::new).collect();
-    let mut intake = Intake::new(store, spec, options, &items);
-    let threads = options.threads.max(1);
-    let units: Vec<Arc<Unit>> = series::assemble(&items, threads).await?.into_iter().map(Arc::new).collect();
-    let mut outcomes = Box::pin(outcomes(&units, spec, threads));
-    for unit in &units {
-        let Some(outcomes) = outcomes.next().await else { break };
-        for (item, outcome) in unit.items.iter().zip(outcomes?) {
-            intake.take(item, outcome).await?;
-        }
-        progress(intake.progress(items.len()));
+    let work = Work::find(store, spec, options).await?;
+    let staging = Staging::new(store, &spec.corpus, &options.crew);
+    let (pending, kitchen) = (work.pending(), work.kitchen.clone());
+    let tasks = cut(pending.clone());
+    let staged = !options.crew.is_alone() || tasks.len() >= STAGED_FROM;
+    let (summary, catalogue) = if staged {
+        work.agree(&staging).await?;
+        let helping = kitchen.work(&staging, &options.crew, &tasks);
+        let taking = take_in(store, work, collect(&staging, &tasks), progress);
+        future::try_join(helping, taking).await?.1
+    } else {
+        let units = pending.into_iter().map(|(unit, _)| unit).collect();
+        take_in(store, work, kitchen.prepare_all(units), progress).await?
+    };
+    catalogue.save(store, &spec.corpus).await?;
+    if staged {
+        staging.clear().await?;
     }
-    let summary = intake.finish(store, spec).await?;
     Ok(IngestSummary { seconds: started.elapsed().as_secs_f64(), ..summary })
 }
 
-/// What becomes of each file of each unit, in their order, prepared on at most `threads` threads at a time.
-fn outcomes(
-    units: &[Arc<Unit>],
-    spec: &IngestSpec,
-    threads: usize,
-) -> impl futures::Stream<Item = Result<Vec<Outcome>, IngestError>> {
-    let (spec, slots) = (Arc::new(spec.clone()), Arc::new(Semaphore::new(threads)));
-    stream::iter(units.to_vec())
-        .map(move |unit| {
-            let (spec, slots) = (Arc::clone(&spec), Arc::clone(&slots));
-            AbortOnDropHandle::new(tokio::spawn(async move {
-                let slot = slots.acquire_owned().await;
-                let work = move || {
-                    let outcomes = prepare(&unit, &spec);
-                    drop(slot);
-                    outcomes
-                };
-                tokio::task::spawn_blocking(work).await
-            }))
-        })
-        .buffered(threads * AHEAD_PER_THREAD)
-        .map(|outcomes| outcomes.and_then(|inner| inner).map_err(IngestError::Thread))
+/// The part of the other members: they prepare what nobody else does, until nothing is left.
+pub(super) async fn help(store: &Store, spec: &IngestSpec, options: &IngestOptions) -> Result<(), IngestError> {
+    let work = Work::find(store, spec, options).await?;
+    let staging = Staging::new(store, &spec.corpus, &options.crew);
+    work.agree(&staging).await?;
+    let tasks: Vec<Task> = cut(work.pending());
+    work.kitchen.work(&staging, &options.crew, &tasks).await
 }
 
-/// Takes outcomes in order and keeps the books.
-struct Intake {
-    groups: Groups,
-    classes: Vec<String>,
-    side: u32,
-    shards: ShardSet,
-    /// The label of every frame kept, by its pixels.
-    seen: HashMap<SampleId, Option<i64>>,
-    /// The same frames, by the values they were made from.
-    sources: HashMap<[u8; 32], SampleId>,
-    refused: Vec<Quarantined>,
-    summary: IngestSummary,
-}
-
-impl Intake {
-    fn new(store: &Store, spec: &IngestSpec, options: &IngestOptions, items: &[Arc<Item>]) -> Self {
-        let classes: BTreeSet<String> = items.iter().filter_map(|item| item.label.clone()).collect();
-        let classes: Vec<String> = classes.into_iter().collect();
-        let shards = ShardSet::new(store, Manifest::folder(&spec.corpus), shard_schema(&classes), spec.image_size);
-        Self {
-            groups: Groups::new(options.pseudonym_key.clone(), items.iter().map(Arc::as_ref)),
-            classes,
-            side: spec.image_size,
-            shards,
-            seen: HashMap::new(),
-            sources: HashMap::new(),
-            refused: Vec::new(),
-            summary: IngestSummary::default(),
-        }
-    }
-
-    async fn take(&mut self, item: &Item, outcome: Outcome) -> Result<(), IngestError> {
-        self.summary.files += 1;
-        match outcome {
-            Outcome::Prepared(prepared) => self.keep(item, prepared).await?,
-            Outcome::NotAnImage => self.summary.not_images += 1,
-            Outcome::Refused(refusal) => self.refuse(item, refusal),
-        }
-        Ok(())
-    }
-
-    async fn keep(&mut self, item: &Item, prepared: Prepared) -> Result<(), IngestError> {
-        let (group_id, split) = match self.groups.assign(item, prepared.patient.as_deref(), prepared.study.as_deref()) {
-            Ok(assigned) => assigned,
-            Err(refusal) => {
-                self.refuse(item, refusal);
-                return Ok(());
+/// Takes every unit in order, from the catalogue or as it is prepared, and commits.
+async fn take_in(
+    store: &Store,
+    work: Work,
+    prepared: impl Stream<Item = Result<Vec<Outcome>, IngestError>>,
+    progress: &(impl Fn(IngestProgress) + Send + Sync),
+) -> Result<(IngestSummary, Catalogue), IngestError> {
+    let Work { items, units, latest, mut catalogue, kitchen } = work;
+    let mut intake = Intake::new(store, kitchen, &items, latest, &mut catalogue);
+    let mut prepared = std::pin::pin!(prepared);
+    for (unit, key) in &units {
+        let outcomes = match catalogue.units.get(key) {
+            Some(known) => {
+                intake.count_unchanged(unit);
+                known.clone()
             }
+            None => prepared.next().await.ok_or(IngestError::FilesChanged)??,
         };
-        let label = item.label.as_ref().and_then(|label| self.classes.binary_search(label).ok());
-        let label = label.and_then(|label| i64::try_from(label).ok());
-        self.summary.nearly_empty += prepared.nearly_empty;
-        for note in prepared.notes {
-            *self.summary.notes.entry(note.code()).or_default() += 1;
-        }
-        let mut conflict = false;
-        for frame in prepared.frames {
-            let kept = self.sources.get(&frame.source).unwrap_or(&frame.id);
-            if let Some(&known) = self.seen.get(kept) {
-                conflict |= matches!((known, label), (Some(known), Some(label)) if known != label);
-                self.summary.duplicates += 1;
-                continue;
-            }
-            self.seen.insert(frame.id, label);
-            self.sources.insert(frame.source, frame.id);
-            self.summary.labels += u64::from(label.is_some());
-            self.summary.masks += u64::from(frame.mask.is_some());
-            *self.summary.frames.entry((prepared.modality, split)).or_default() += 1;
-            let row = FrameRow {
-                image: frame.image,
-                mask: frame.mask,
-                sample_id: frame.id,
-                modality: prepared.modality,
-                group_id: group_id.clone(),
-                source: Arc::clone(&item.source),
-                side: self.side,
-                spacing_mm: prepared.spacing_mm,
-                split,
-                label,
-            };
-            self.shards.push(row).await?;
-        }
-        if conflict {
-            let message =
-                "holds the same pixels as an earlier file with another label, expected one label for one image";
-            self.refuse(item, Refusal::new("split", "label_conflict", message));
-        }
-        Ok(())
+        intake.take(unit, *key, outcomes).await?;
+        progress(intake.progress(items.len()));
     }
-
-    fn refuse(&mut self, item: &Item, refusal: Refusal) {
-        *self.summary.quarantined.entry(refusal.code).or_default() += 1;
-        let alias = self.groups.key().alias(&item.source, &item.file);
-        self.refused.push(Quarantined { source: Arc::clone(&item.source), alias, refusal });
-    }
-
-    fn progress(&self, files: usize) -> IngestProgress {
-        IngestProgress {
-            files_done: self.summary.files,
-            files_total: files as u64,
-            frames: self.seen.len() as u64,
-            quarantined: self.refused.len() as u64,
-        }
-    }
-
-    async fn finish(self, store: &Store, spec: &IngestSpec) -> Result<IngestSummary, IngestError> {
-        let mut summary = self.summary;
-        if self.seen.is_empty() {
-            let quarantine = write_quarantine(store, &spec.corpus, "uncommitted", &self.refused).await?;
-            let refused = describe_refused(&summary, quarantine.as_deref(), self.refused.first());
-            return Err(IngestError::NoFrames { inputs: spec.inputs.clone(), files: summary.files, refused });
-        }
-        let shards = self.shards.finish().await?;
-        let counts = Counts { frames: summary.total_frames(), labels: summary.labels, masks: summary.masks };
-        let committed = commit(store, spec, self.classes, shards, (counts, &self.refused)).await?;
-        let Committed { version, new, quarantine } = committed;
-        (summary.version, summary.committed, summary.quarantine) = (version, new, quarantine);
-        Ok(summary)
-    }
-}
-
-fn describe_refused(summary: &IngestSummary, quarantine: Option<&str>, first: Option<&Quarantined>) -> String {
-    let mut parts: Vec<String> =
-        summary.quarantined.iter().map(|(code, files)| format!("{files} quarantined as `{code}`")).collect();
-    if summary.not_images > 0 {
-        parts.push(format!("{} hold no image", summary.not_images));
-    }
-    if summary.nearly_empty > 0 {
-        parts.push(format!("{} slices show little but background", summary.nearly_empty));
-    }
-    if let Some(first) = first {
-        parts.push(format!("the first because {}", first.refusal.message));
-    }
-    if let Some(path) = quarantine {
-        parts.push(format!("the list is `{path}`"));
-    }
-    if parts.is_empty() { "expected image files or a manifest that lists some".to_owned() } else { parts.join(", ") }
+    intake.finish(store).await
 }

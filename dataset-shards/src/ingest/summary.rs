@@ -11,6 +11,8 @@ use crate::split::Split;
 pub struct IngestSummary {
     /// Files listed.
     pub files: u64,
+    /// Files that were not read, since an earlier ingest did and nothing about them has changed.
+    pub unchanged: u64,
     /// Frames in the version, by modality and split.
     pub frames: BTreeMap<(Modality, Split), u64>,
     /// Frames with a label.
@@ -18,7 +20,7 @@ pub struct IngestSummary {
     /// Frames with a mask.
     pub masks: u64,
     /// Files refused, by the code of the reason.
-    pub quarantined: BTreeMap<&'static str, u64>,
+    pub quarantined: BTreeMap<String, u64>,
     /// Files that hold no image, which is no fault.
     pub not_images: u64,
     /// Frames left out because their pixels are in the version already.

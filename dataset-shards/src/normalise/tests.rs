@@ -15,6 +15,7 @@ fn spec(image_size: u32) -> IngestSpec {
         percentiles: Window { low: 0.0, high: 100.0 },
         fit: Fit::Stretch,
         minimum_content: 0.1,
+        workers: 1,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use vismae_core::ids::{CorpusName, JobName, PipelineId};
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
-    PipelineSpec, PretrainSpec, Selection, Violations, Window,
+    FinetuneSpec, FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, IngestSpec, Initialisation, JobKind, JobSpec, Modality,
+    ModelSpec, OptimiserSpec, PipelineSpec, PretrainSpec, Selection, Violations, Window,
 };
 
 use super::fields::Fields;
@@ -80,6 +80,7 @@ fn ingest(fields: &mut Fields<'_>, wire: &v1::IngestSpec) -> Option<IngestSpec> 
         ct_window: window(ct_window?),
         percentiles: window(percentiles?),
         minimum_content: wire.minimum_content,
+        workers: wire.workers.unwrap_or(INGEST_WORKERS_DEFAULT),
     })
 }
 

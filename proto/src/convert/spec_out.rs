@@ -45,6 +45,7 @@ fn ingest(spec: &IngestSpec) -> v1::IngestSpec {
             Fit::Crop => v1::Fit::Crop,
         }
         .into(),
+        workers: Some(spec.workers),
     }
 }
 

@@ -19,6 +19,7 @@ fn ingest() -> IngestSpec {
         percentiles: Window { low: 0.5, high: 99.5 },
         fit: Fit::Stretch,
         minimum_content: 0.02,
+        workers: 3,
     }
 }
 

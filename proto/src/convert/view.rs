@@ -60,7 +60,7 @@ fn job_view(job: &Job, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Job {
         state: state.into(),
         reason: job.state.to_string(),
         attempt: job.attempts.saturating_sub(1),
-        generation: if job.gang_size() > 1 { job.generation } else { Generation(0) }.0,
+        generation: if job.demand().at_least() > 1 { job.generation } else { Generation(0) }.0,
         slots: slots.unwrap_or_default(),
         progress: job.progress.as_ref().map(write_progress),
         figures: figures(&job.state),

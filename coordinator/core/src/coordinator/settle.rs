@@ -36,7 +36,7 @@ impl Coordinator {
                 }
                 let missing = pipeline.missing(job);
                 let taken = if missing.is_empty() {
-                    room.take(&job.id, job.gang_size())
+                    room.take(&job.id, job.demand())
                 } else {
                     Err(Reason::Dependencies { missing })
                 };

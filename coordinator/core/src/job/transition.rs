@@ -71,7 +71,7 @@ impl Job {
         store_url: &str,
         effects: &mut Effects,
     ) -> JobState {
-        let gang = Gang::new(self.attempts, now, seats.iter().map(|(slot, _)| slot.clone()));
+        let gang = Gang::new(self.attempts, now, self.demand(), seats.iter().map(|(slot, _)| slot.clone()));
         for (member, (slot, device)) in (0..).zip(seats) {
             let start = Start {
                 slot: slot.index,
@@ -104,7 +104,7 @@ impl Job {
         }
         let unreachable = store_address.is_none();
         *state = MemberState::Ready { store_address };
-        if unreachable && member == 0 && gang.size() > 1 {
+        if unreachable && member == 0 && gang.is_gathering() {
             let failure = Failure {
                 task: gang.task(&self.id, member),
                 cause: Cause::Environment,

@@ -111,7 +111,14 @@ pub struct IngestSpec {
     pub percentiles: Window,
     /// Smallest share of pixels that differ from the background for a slice of a volume to be kept, in 0 to 1.
     pub minimum_content: f64,
+    /// Slots that share the files, at most; it starts with as many as are free.
+    pub workers: u32,
 }
+
+/// Slots that one ingest takes when nothing is said.
+pub const INGEST_WORKERS_DEFAULT: u32 = 16;
+/// Most slots that one ingest takes.
+pub const INGEST_WORKERS_MAX: u32 = 1024;
 
 impl IngestSpec {
     pub(super) fn check(&self, field: &str, violations: &mut Violations) {
@@ -130,6 +137,9 @@ impl IngestSpec {
         });
         violations.require((0.0..=1.0).contains(&self.minimum_content), &format!("{field}.minimum_content"), || {
             format!("is {}, expected a share in 0 to 1", self.minimum_content)
+        });
+        violations.require((1..=INGEST_WORKERS_MAX).contains(&self.workers), &format!("{field}.workers"), || {
+            format!("is {}, expected 1 to {INGEST_WORKERS_MAX} slots", self.workers)
         });
     }
 }

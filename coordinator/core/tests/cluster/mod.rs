@@ -184,6 +184,7 @@ pub(crate) fn ingest() -> JobKind {
         percentiles: Window { low: 0.5, high: 99.5 },
         fit: Fit::Stretch,
         minimum_content: 0.02,
+        workers: 1,
     })
 }
 

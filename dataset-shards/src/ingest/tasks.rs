@@ -1,0 +1,136 @@
+//! What is left to prepare, cut into tasks, and preparing them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+use vismae_core::spec::IngestSpec;
+
+use super::IngestError;
+use super::catalogue::UnitKey;
+use super::crew::{Crew, Staging, task_key};
+use super::outcome::{Digest, Outcome};
+use super::prepare::prepare;
+use super::pseudonym::PseudonymKey;
+use super::series::Unit;
+
+/// Files of a task, about: few enough that the last tasks keep all members busy, enough that claims cost nothing beside the work.
+const FILES: usize = 128;
+/// Units prepared or waiting for their turn, for each thread: what one slow file lets the others run ahead.
+const AHEAD_PER_THREAD: usize = 4;
+/// Parts of tasks read ahead by the first member.
+const PARTS_AHEAD: usize = 2;
+/// How often the first member looks for what others prepare: at first, and at most.
+const LOOK: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+
+/// Units that one member prepares in one go.
+pub(super) struct Task {
+    units: Vec<Arc<Unit>>,
+    key: Digest,
+}
+
+/// Everything that decides what comes of a unit, and how many are prepared at a time.
+#[derive(Clone)]
+pub(super) struct Kitchen {
+    pub(super) spec: Arc<IngestSpec>,
+    pub(super) key: PseudonymKey,
+    pub(super) threads: usize,
+}
+
+/// Cuts units into tasks, in their order.
+pub(super) fn cut(units: Vec<(Arc<Unit>, UnitKey)>) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    let (mut members, mut keys, mut files) = (Vec::new(), Vec::new(), 0);
+    for (unit, key) in units {
+        files += unit.items.len();
+        members.push(unit);
+        keys.push(key);
+        if files >= FILES {
+            tasks.push(Task { units: std::mem::take(&mut members), key: task_key(&keys) });
+            keys.clear();
+            files = 0;
+        }
+    }
+    if !members.is_empty() {
+        tasks.push(Task { units: members, key: task_key(&keys) });
+    }
+    tasks
+}
+
+impl Kitchen {
+    /// What becomes of the files of a unit.
+    pub(super) async fn prepare_one(&self, unit: &Arc<Unit>) -> Result<Vec<Outcome>, IngestError> {
+        let (unit, kitchen) = (Arc::clone(unit), self.clone());
+        let prepared = tokio::task::spawn_blocking(move || prepare(&unit, &kitchen.spec, &kitchen.key));
+        prepared.await.map_err(IngestError::Thread)
+    }
+
+    /// What becomes of the files of each unit, in their order, prepared on as many threads as there are.
+    pub(super) fn prepare_all(
+        &self,
+        units: Vec<Arc<Unit>>,
+    ) -> impl Stream<Item = Result<Vec<Outcome>, IngestError>> + Send + use<> {
+        let (kitchen, slots) = (self.clone(), Arc::new(Semaphore::new(self.threads)));
+        stream::iter(units)
+            .map(move |unit| {
+                let (kitchen, slots) = (kitchen.clone(), Arc::clone(&slots));
+                AbortOnDropHandle::new(tokio::spawn(async move {
+                    let _slot = slots.acquire_owned().await;
+                    kitchen.prepare_one(&unit).await
+                }))
+            })
+            .buffered(self.threads * AHEAD_PER_THREAD)
+            .map(|outcomes| outcomes.map_err(IngestError::Thread).flatten())
+    }
+
+    /// Prepares every task that nobody else does, until none is left.
+    pub(super) async fn work(&self, staging: &Staging<'_>, crew: &Crew, tasks: &[Task]) -> Result<(), IngestError> {
+        for at in crew.tour(tasks.len()) {
+            let task = &tasks[at];
+            if !staging.claim(&task.key).await? {
+                continue;
+            }
+            let mut parts = staging.writer(task.key);
+            let mut prepared = std::pin::pin!(self.prepare_all(task.units.clone()));
+            while let Some(outcomes) = prepared.next().await {
+                parts.push(outcomes?).await?;
+            }
+            parts.finish().await?;
+        }
+        Ok(())
+    }
+}
+
+/// What became of the files of each unit of all tasks, in their order, whoever prepares them.
+pub(super) fn collect<'a>(
+    staging: &'a Staging<'a>,
+    tasks: &'a [Task],
+) -> impl Stream<Item = Result<Vec<Outcome>, IngestError>> + Send + 'a {
+    let last = move |task: &'a Task| async move {
+        wait(staging, &task.key).await?;
+        Ok::<_, IngestError>((task, staging.parts(&task.key).await?))
+    };
+    stream::iter(tasks)
+        .map(last)
+        .buffered(PARTS_AHEAD)
+        .map_ok(move |(task, (before, last))| {
+            let earlier = stream::iter(0..before).then(move |number| staging.part_before(&task.key, number));
+            earlier.chain(stream::once(async { Ok(last) }))
+        })
+        .try_flatten()
+        .map_ok(|units| stream::iter(units.into_iter().map(Ok::<_, IngestError>)))
+        .try_flatten()
+}
+
+/// Waits until a task is done. A member that dies ends the attempt of all, and this wait with it.
+async fn wait(staging: &Staging<'_>, task: &Digest) -> Result<(), IngestError> {
+    let [mut pause, longest] = LOOK;
+    while !staging.is_done(task).await? {
+        sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+    Ok(())
+}
