@@ -90,9 +90,14 @@ impl PseudonymKey {
         self.pseudonym(&["file name", source, file])[..16].to_owned()
     }
 
+    /// What hashes under this key; whoever uses it begins with a word of its own.
+    pub(super) fn hasher(&self) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(&self.0)
+    }
+
     /// The pseudonym of an identity, of 32 hex digits. Parts are kept apart: `("ab", "c")` is not `("a", "bc")`.
     pub(super) fn pseudonym(&self, parts: &[&str]) -> String {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        let mut hasher = self.hasher();
         for part in parts {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
         }

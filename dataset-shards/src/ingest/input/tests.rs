@@ -98,3 +98,43 @@ fn a_row_that_is_out_of_step_is_at_fault_and_not_repeated() {
     assert_eq!(faults, [Some("row_length"), Some("split_unknown"), None]);
     assert!(items.iter().flat_map(|item| &item.fault).all(|fault| !fault.message.contains("Jane")));
 }
+
+#[test]
+fn a_fingerprint_tells_every_change_that_metadata_show() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = crate::ingest::PseudonymKey::from_secret("test");
+    let print = |manifest: &str| {
+        write(dir.path(), "manifest.csv", manifest);
+        list_folder(dir.path())[0].fingerprint(&key)
+    };
+    let modified = |file: &str, seconds: u64| {
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        std::fs::File::options().write(true).open(dir.path().join(file)).unwrap().set_modified(at).unwrap();
+    };
+    write(dir.path(), "a.png", "one");
+    write(dir.path(), "m.png", "mask");
+    modified("a.png", 1_000);
+    modified("m.png", 1_000);
+    let rows = "file,patient_id,mask_file\na.png,p,m.png\n";
+    let first = print(rows);
+    assert_eq!(first, print(rows));
+    let other_key = crate::ingest::PseudonymKey::from_secret("another");
+    assert_ne!(first, list_folder(dir.path())[0].fingerprint(&other_key));
+    let mut seen = vec![
+        first,
+        print("file,patient_id,mask_file\na.png,q,m.png\n"),
+        print("file,group_id,mask_file\na.png,p,m.png\n"),
+    ];
+    seen.push(print("file,patient_id,mask_file\na.png,p,\n"));
+    modified("m.png", 2_000);
+    seen.push(print(rows));
+    modified("a.png", 2_000);
+    seen.push(print(rows));
+    write(dir.path(), "a.png", "longer");
+    modified("a.png", 2_000);
+    seen.push(print(rows));
+    std::fs::remove_file(dir.path().join("a.png")).unwrap();
+    seen.push(print(rows));
+    let different: std::collections::HashSet<[u8; 32]> = seen.iter().map(|print| *print.as_bytes()).collect();
+    assert_eq!(different.len(), seen.len());
+}
