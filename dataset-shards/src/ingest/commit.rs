@@ -5,7 +5,7 @@ use vismae_core::spec::IngestSpec;
 
 use super::IngestError;
 use super::quarantine::Quarantined;
-use crate::manifest::{Counts, FORMAT, Manifest, Recipe, Shard};
+use crate::manifest::{Counts, FORMAT, LoadManifestError, Manifest, Recipe, Shard};
 use crate::quarantine::{self, RefusedFile};
 use crate::store::{PutOutcome, Store};
 
@@ -40,7 +40,7 @@ pub(super) async fn commit(
     loop {
         let latest = Manifest::versions(store, corpus).await?.last().copied();
         if let Some(version) = latest
-            && Manifest::load(store, corpus, Some(version)).await?.same_content(&manifest)
+            && holds(store, corpus, version, &manifest).await?
         {
             let path = quarantine::path(corpus.as_str(), &format!("{version:06}"));
             let quarantine = store.exists(&path).await?.then_some(path);
@@ -54,6 +54,15 @@ pub(super) async fn commit(
             // Another ingest of this corpus was faster: look at what it committed, and take the number after it.
             PutOutcome::AlreadyExists => {}
         }
+    }
+}
+
+/// Whether a version of this corpus holds the same frames. One of an older format does not: it says too little of its shards.
+async fn holds(store: &Store, corpus: &CorpusName, version: u64, manifest: &Manifest) -> Result<bool, IngestError> {
+    match Manifest::load(store, corpus, Some(version)).await {
+        Ok(latest) => Ok(latest.same_content(manifest)),
+        Err(LoadManifestError::Format { found, .. }) if found < FORMAT => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

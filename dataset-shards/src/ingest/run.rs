@@ -15,7 +15,7 @@ use super::input::{self, Item};
 use super::prepare::{Outcome, Prepared, prepare};
 use super::quarantine::{Quarantined, Refusal};
 use super::series::{self, Unit};
-use super::shards::ShardSet;
+use super::shards::{ShardWriter, ShardWriterOptions};
 use super::{IngestError, IngestOptions, IngestProgress, IngestSummary};
 use crate::manifest::{Counts, Manifest};
 use crate::sample::SampleId;
@@ -35,7 +35,7 @@ pub(super) async fn run(
     let inputs = spec.inputs.clone();
     let listing = tokio::task::spawn_blocking(move || input::list(&inputs)).await.map_err(IngestError::Thread)?;
     let items: Vec<Arc<Item>> = listing?.into_iter().map(Arc::new).collect();
-    let mut intake = Intake::new(store, spec, options, &items);
+    let mut intake = Intake::new(store, spec, options, &items)?;
     let threads = options.threads.max(1);
     let units: Vec<Arc<Unit>> = series::assemble(&items, threads).await?.into_iter().map(Arc::new).collect();
     let mut outcomes = Box::pin(outcomes(&units, spec, threads));
@@ -79,7 +79,7 @@ struct Intake {
     groups: Groups,
     classes: Vec<String>,
     side: u32,
-    shards: ShardSet,
+    shards: ShardWriter,
     /// The label of every frame kept, by its pixels.
     seen: HashMap<SampleId, Option<i64>>,
     /// The same frames, by the values they were made from.
@@ -89,11 +89,22 @@ struct Intake {
 }
 
 impl Intake {
-    fn new(store: &Store, spec: &IngestSpec, options: &IngestOptions, items: &[Arc<Item>]) -> Self {
+    fn new(
+        store: &Store,
+        spec: &IngestSpec,
+        options: &IngestOptions,
+        items: &[Arc<Item>],
+    ) -> Result<Self, IngestError> {
         let classes: BTreeSet<String> = items.iter().filter_map(|item| item.label.clone()).collect();
         let classes: Vec<String> = classes.into_iter().collect();
-        let shards = ShardSet::new(store, Manifest::folder(&spec.corpus), shard_schema(&classes), spec.image_size);
-        Self {
+        let shards = ShardWriterOptions {
+            folder: Manifest::folder(&spec.corpus),
+            schema: shard_schema(&classes),
+            image_size: spec.image_size,
+            threads: options.threads,
+        };
+        let shards = ShardWriter::new(store, shards)?;
+        Ok(Self {
             groups: Groups::new(options.pseudonym_key.clone(), items.iter().map(Arc::as_ref)),
             classes,
             side: spec.image_size,
@@ -102,7 +113,7 @@ impl Intake {
             sources: HashMap::new(),
             refused: Vec::new(),
             summary: IngestSummary::default(),
-        }
+        })
     }
 
     async fn take(&mut self, item: &Item, outcome: Outcome) -> Result<(), IngestError> {
