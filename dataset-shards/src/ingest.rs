@@ -38,6 +38,7 @@ pub use error::IngestError;
 pub use input::ListError;
 pub use progress::IngestProgress;
 pub use pseudonym::PseudonymKey;
+pub use shards::{ShardWriter, ShardWriterOptions};
 pub use summary::IngestSummary;
 
 use crate::store::Store;

@@ -1,18 +1,22 @@
 //! The commit of a corpus version: which shards it consists of, and how they were made.
 
 mod error;
+mod hash;
+mod shard;
 
 use serde::{Deserialize, Serialize};
 use vismae_core::ids::CorpusName;
-use vismae_core::spec::{Fit, IngestSpec, Modality};
+use vismae_core::spec::{Fit, IngestSpec};
 
 pub use error::LoadManifestError;
+pub use hash::ContentHash;
+pub(crate) use shard::modality_word;
+pub use shard::{RowGroup, Shard};
 
-use crate::split::Split;
 use crate::store::Store;
 
-/// The only format written and read.
-pub const FORMAT: u32 = 1;
+/// The only format written and read. Since 2, row groups have their place and hash in the manifest.
+pub const FORMAT: u32 = 2;
 
 /// One committed version of a corpus. It never changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +35,12 @@ pub struct Manifest {
     pub shards: Vec<Shard>,
     /// Sums over the shards.
     pub counts: Counts,
+}
+
+/// What every format has in common.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
 }
 
 /// What decides the pixels of a frame besides its file.
@@ -63,26 +73,6 @@ impl From<&IngestSpec> for Recipe {
 
 fn stretch() -> String {
     Fit::Stretch.word().to_owned()
-}
-
-/// One Parquet file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shard {
-    /// Its path in the store.
-    pub path: String,
-    /// The modality of all its frames.
-    #[serde(with = "modality_word")]
-    pub modality: Modality,
-    /// The split of all its frames.
-    pub split: Split,
-    /// Frames in it.
-    pub rows: u64,
-    /// Its size.
-    pub bytes: u64,
-    /// BLAKE3 hash of its bytes, in hex.
-    pub blake3: String,
-    /// Frames in each row group.
-    pub row_groups: Vec<u32>,
 }
 
 /// Sums over the shards of a version.
@@ -138,12 +128,32 @@ impl Manifest {
         }
         let path = Self::path(corpus, version);
         let bytes = store.get(&path).await?;
-        let manifest: Self = serde_json::from_slice(&bytes)
-            .map_err(|source| LoadManifestError::Malformed { path: path.clone(), source })?;
-        if manifest.format != FORMAT {
-            return Err(LoadManifestError::Format { path, found: manifest.format });
+        let malformed = |source| LoadManifestError::Malformed { path: path.clone(), source };
+        // First the format alone: the rest of another format need not read as one of this.
+        let Format { format } = serde_json::from_slice(&bytes).map_err(malformed)?;
+        if format != FORMAT {
+            return Err(LoadManifestError::Format { path, found: format });
+        }
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(malformed)?;
+        for shard in &manifest.shards {
+            if let Some(fault) = shard.contradiction() {
+                return Err(LoadManifestError::Contradiction { path, shard: shard.path.clone(), fault });
+            }
         }
         Ok(manifest)
+    }
+
+    /// The latest version, if there is one in [`FORMAT`]: one of an older format says too little of its shards to go on from.
+    ///
+    /// # Errors
+    /// [`LoadManifestError`].
+    pub(crate) async fn latest(store: &Store, corpus: &CorpusName) -> Result<Option<Self>, LoadManifestError> {
+        let Some(&version) = Self::versions(store, corpus).await?.last() else { return Ok(None) };
+        match Self::load(store, corpus, Some(version)).await {
+            Ok(latest) => Ok(Some(latest)),
+            Err(LoadManifestError::Format { found, .. }) if found < FORMAT => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The committed versions of a corpus, in order; none when there is no such corpus.
@@ -166,22 +176,6 @@ impl Manifest {
     /// Whether two versions hold the same frames, made the same way.
     pub fn same_content(&self, other: &Self) -> bool {
         self.recipe == other.recipe && self.classes == other.classes && self.shards == other.shards
-    }
-}
-
-/// Modalities in JSON are the words that reports show.
-pub(crate) mod modality_word {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-    use vismae_core::spec::Modality;
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-    pub(crate) fn serialize<S: Serializer>(modality: &Modality, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(modality.word())
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Modality, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        Modality::from_code(&word).ok_or_else(|| de::Error::custom(format!("`{word}` is not a modality")))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether a corpus version is what its manifest says, to the last byte.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use arrow::array::{Array, AsArray};
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::RowGroupMetaData;
 
-use crate::manifest::{Counts, Manifest, Shard};
+use crate::manifest::{ContentHash, Counts, Manifest, RowGroup, Shard};
 use crate::store::{Store, StoreError};
 
 /// Shards read at the same time, each whole in memory.
@@ -120,14 +121,17 @@ fn contents(bytes: Bytes, shard: &Shard) -> Result<Contents, Fault> {
     if bytes.len() as u64 != shard.bytes {
         return Err(fault("size", format!("has {} bytes, the manifest says {}", bytes.len(), shard.bytes)));
     }
-    if blake3::hash(&bytes).to_hex().as_str() != shard.blake3 {
-        return Err(fault("hash", "its bytes have another hash than the manifest says".to_owned()));
+    let damaged = damaged_parts(&bytes, shard);
+    if !damaged.is_empty() {
+        return Err(fault(
+            "hash",
+            format!("its bytes have another hash than the manifest says: {}", damaged.join(", ")),
+        ));
     }
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|error| unreadable(error.to_string()))?;
-    let groups: Vec<i64> = reader.metadata().row_groups().iter().map(RowGroupMetaData::num_rows).collect();
-    let rows: i64 = groups.iter().sum();
-    let expected = shard.row_groups.iter().map(|&rows| i64::from(rows));
-    if !expected.eq(groups) || rows as u64 != shard.rows {
+    let groups = reader.metadata().row_groups();
+    let rows: i64 = groups.iter().map(RowGroupMetaData::num_rows).sum();
+    if !groups.iter().map(place).eq(shard.row_groups.iter().map(expected_place)) || rows as u64 != shard.rows {
         return Err(fault(
             "rows",
             format!("has {rows} rows, or other row groups than the {} rows of the manifest", shard.rows),
@@ -148,6 +152,39 @@ fn contents(bytes: Bytes, shard: &Shard) -> Result<Contents, Fault> {
         contents.samples.extend(samples.iter().flatten().map(str::to_owned));
     }
     Ok(contents)
+}
+
+/// What of a shard has another hash than the manifest says, by name; nothing when every byte is as it was written.
+fn damaged_parts(bytes: &Bytes, shard: &Shard) -> Vec<String> {
+    let part = |range: Range<u64>| bytes.get(range.start as usize..range.end as usize).unwrap_or_default();
+    let mut damaged = Vec::new();
+    for (number, group) in shard.row_groups.iter().enumerate() {
+        if ContentHash::of(part(group.range())) != group.blake3 {
+            damaged.push(format!("row group {number}"));
+        } else if ContentHash::of(part(group.index_range())) != group.index_blake3 {
+            damaged.push(format!("all but the pixels of row group {number}"));
+        }
+    }
+    if damaged.is_empty() && ContentHash::of(bytes) != shard.blake3 {
+        damaged.push("what lies around its row groups".to_owned());
+    }
+    damaged
+}
+
+/// Rows of a row group, and where each of its column chunks lies.
+fn place(group: &RowGroupMetaData) -> (u64, Vec<(u64, u64)>) {
+    let columns = group.columns().iter().map(|column| column.byte_range());
+    (group.num_rows().cast_unsigned(), columns.collect())
+}
+
+fn expected_place(group: &RowGroup) -> (u64, Vec<(u64, u64)>) {
+    let mut start = group.offset;
+    let columns = group.columns.iter().map(|&bytes| {
+        let place = (start, bytes);
+        start += bytes;
+        place
+    });
+    (u64::from(group.rows), columns.collect())
 }
 
 #[cfg(test)]
@@ -174,12 +211,31 @@ mod tests {
         let (store, manifest) = phantom_store().await;
         let shard = &manifest.shards[3];
         let whole = store.get(&shard.path).await.unwrap();
-        for at in [0, whole.len() / 3, whole.len() - 1] {
+        let (group, around) = ("row group 0", "what lies around its row groups");
+        let in_index = shard.row_groups[0].index_range().start as usize;
+        for (at, part) in [(0, around), (4, group), (in_index, group), (whole.len() - 1, around)] {
             let mut flipped = whole.to_vec();
             flipped[at] ^= 0x10;
             store.put(&shard.path, flipped).await.unwrap();
-            assert_eq!(faults(&store, &manifest).await, [(shard.path.clone(), "hash")]);
+            let fault = &verify(&store, &manifest, |_| {}).await.unwrap().faults[0];
+            assert_eq!((&fault.path, fault.kind), (&shard.path, "hash"));
+            assert!(fault.message.ends_with(part), "{}", fault.message);
         }
+    }
+
+    #[tokio::test]
+    async fn hashes_that_the_manifest_has_wrong_are_faults_too() {
+        let (store, manifest) = phantom_store().await;
+        let other = ContentHash::of(b"other bytes");
+        let message = async |change: &dyn Fn(&mut Shard)| {
+            let mut manifest = manifest.clone();
+            change(&mut manifest.shards[0]);
+            verify(&store, &manifest, |_| {}).await.unwrap().faults[0].message.clone()
+        };
+        assert!(message(&|shard| shard.row_groups[0].blake3 = other).await.ends_with(": row group 0"));
+        let index = message(&|shard| shard.row_groups[0].index_blake3 = other).await;
+        assert!(index.ends_with("all but the pixels of row group 0"), "{index}");
+        assert!(message(&|shard| shard.blake3 = other).await.ends_with("what lies around its row groups"));
     }
 
     #[tokio::test]
@@ -208,7 +264,7 @@ mod tests {
     #[tokio::test]
     async fn row_groups_of_other_lengths_are_a_fault() {
         let (store, mut manifest) = phantom_store().await;
-        manifest.shards[0].row_groups[0] += 1;
+        manifest.shards[0].row_groups[0].rows += 1;
         assert_eq!(faults(&store, &manifest).await, [(manifest.shards[0].path.clone(), "rows")]);
     }
 }

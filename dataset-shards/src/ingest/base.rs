@@ -8,7 +8,7 @@ use parquet::errors::ParquetError;
 use super::IngestError;
 use super::catalogue::Catalogue;
 use super::outcome::{Digest, digest};
-use crate::manifest::{Manifest, Shard};
+use crate::manifest::{ContentHash, Manifest, Shard};
 use crate::schema::{FrameRow, frame_rows};
 use crate::store::Store;
 
@@ -32,7 +32,7 @@ impl Base {
     pub(super) fn new(latest: Option<Manifest>, catalogue: &mut Catalogue) -> Self {
         let mut base = Self::default();
         for shard in latest.into_iter().flat_map(|manifest| manifest.shards) {
-            let Some(digests) = catalogue.shards.remove(&shard.blake3) else { continue };
+            let Some(digests) = catalogue.shards.remove(&shard.blake3.to_string()) else { continue };
             let number = base.shards.len();
             base.places.extend(digests.iter().enumerate().map(|(row, digest)| (*digest, (number, row))));
             base.shards.push(BaseShard { shard, wanted: vec![false; digests.len()], digests });
@@ -68,7 +68,7 @@ impl Base {
 /// Every row of a shard whose bytes are those of its manifest.
 async fn read(store: &Store, shard: &Shard) -> Result<Vec<FrameRow>, IngestError> {
     let bytes = store.get(&shard.path).await?;
-    if blake3::hash(&bytes).to_hex().as_str() != shard.blake3 {
+    if ContentHash::of(&bytes) != shard.blake3 {
         return Err(IngestError::DamagedShard { shard: shard.path.clone() });
     }
     let decode = move || -> Result<Vec<FrameRow>, ParquetError> {

@@ -56,7 +56,7 @@ impl Catalogue {
         };
         let complete = |manifest: &Manifest| {
             let known = |shard: &crate::manifest::Shard| {
-                catalogue.shards.get(&shard.blake3).is_some_and(|rows| rows.len() as u64 == shard.rows)
+                catalogue.shards.get(&shard.blake3.to_string()).is_some_and(|rows| rows.len() as u64 == shard.rows)
             };
             manifest.shards.iter().all(known)
         };

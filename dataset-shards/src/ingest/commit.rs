@@ -39,8 +39,8 @@ pub(super) async fn commit(
     };
     loop {
         let latest = Manifest::versions(store, corpus).await?.last().copied();
-        if let Some(version) = latest
-            && Manifest::load(store, corpus, Some(version)).await?.same_content(&manifest)
+        if let Some(Manifest { version, .. }) =
+            Manifest::latest(store, corpus).await?.filter(|latest| latest.same_content(&manifest))
         {
             let path = quarantine::path(corpus.as_str(), &format!("{version:06}"));
             let quarantine = store.exists(&path).await?.then_some(path);

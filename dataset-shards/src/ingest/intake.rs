@@ -13,7 +13,7 @@ use super::input::Item;
 use super::outcome::{Digest, Outcome, Pixels, Prepared, PreparedFrame, Refused};
 use super::quarantine::{Quarantined, Refusal};
 use super::series::Unit;
-use super::shards::ShardSet;
+use super::shards::{ShardWriter, ShardWriterOptions};
 use super::tasks::Kitchen;
 use super::{IngestError, IngestProgress, IngestSummary};
 use crate::manifest::{Counts, Manifest, Recipe, Shard};
@@ -27,7 +27,7 @@ pub(super) struct Intake {
     kitchen: Kitchen,
     groups: Groups,
     classes: Vec<String>,
-    shards: ShardSet,
+    shards: ShardWriter,
     /// The digests of the rows of new shards, in the order they were written.
     written: BTreeMap<(Modality, Split), Vec<Digest>>,
     base: Base,
@@ -55,15 +55,20 @@ impl Intake {
         items: &[Arc<Item>],
         latest: Option<Manifest>,
         catalogue: &mut Catalogue,
-    ) -> Self {
+    ) -> Result<Self, IngestError> {
         let spec = Arc::clone(&kitchen.spec);
         let classes = classes(&spec, items, latest.as_ref());
-        let shards = ShardSet::new(store, Manifest::folder(&spec.corpus), shard_schema(&classes), spec.image_size);
-        Self {
+        let shards = ShardWriterOptions {
+            folder: Manifest::folder(&spec.corpus),
+            schema: shard_schema(&classes),
+            image_size: spec.image_size,
+            threads: kitchen.threads,
+        };
+        Ok(Self {
             groups: Groups::new(kitchen.key.clone(), items.iter().map(Arc::as_ref)),
             kitchen,
             classes,
-            shards,
+            shards: ShardWriter::new(store, shards)?,
             written: BTreeMap::new(),
             base: Base::new(latest, catalogue),
             units: BTreeMap::new(),
@@ -71,7 +76,7 @@ impl Intake {
             sources: HashMap::new(),
             refused: Vec::new(),
             summary: IngestSummary::default(),
-        }
+        })
     }
 
     /// Takes what became of the files of a unit that was read in this ingest, or in an earlier one.
@@ -203,7 +208,7 @@ impl Intake {
         shards.extend(with_digests(self.shards.finish().await?, written));
         // Those of the version before come first.
         shards.sort_by_key(|(shard, _)| (shard.modality, shard.split));
-        let known = shards.iter().map(|(shard, digests)| (shard.blake3.clone(), digests.clone())).collect();
+        let known = shards.iter().map(|(shard, digests)| (shard.blake3.to_string(), digests.clone())).collect();
         let shards = shards.into_iter().map(|(shard, _)| shard).collect();
         let counts = Counts { frames: summary.total_frames(), labels: summary.labels, masks: summary.masks };
         let committed = commit(store, &spec, classes, shards, (counts, &refused)).await?;

@@ -37,10 +37,7 @@ impl Work {
         let threads = options.threads.max(1);
         let units: Vec<Arc<Unit>> = series::assemble(&items, threads).await?.into_iter().map(Arc::new).collect();
         let keys = unit_keys(&units, spec, &options.pseudonym_key)?;
-        let latest = match Manifest::versions(store, &spec.corpus).await?.last() {
-            Some(&version) => Some(Manifest::load(store, &spec.corpus, Some(version)).await?),
-            None => None,
-        };
+        let latest = Manifest::latest(store, &spec.corpus).await?;
         let catalogue = Catalogue::load(store, &spec.corpus, latest.as_ref()).await?;
         let kitchen = Kitchen { spec: Arc::new(spec.clone()), key: options.pseudonym_key.clone(), threads };
         Ok(Self { items, units: units.into_iter().zip(keys).collect(), latest, catalogue, kitchen })
@@ -104,7 +101,7 @@ async fn take_in(
     progress: &(impl Fn(IngestProgress) + Send + Sync),
 ) -> Result<(IngestSummary, Catalogue), IngestError> {
     let Work { items, units, latest, mut catalogue, kitchen } = work;
-    let mut intake = Intake::new(store, kitchen, &items, latest, &mut catalogue);
+    let mut intake = Intake::new(store, kitchen, &items, latest, &mut catalogue)?;
     let mut prepared = std::pin::pin!(prepared);
     for (unit, key) in &units {
         let outcomes = match catalogue.units.get(key) {

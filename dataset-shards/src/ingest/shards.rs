@@ -1,19 +1,22 @@
 //! The shards of one ingest: one series of Parquet files for each modality and split.
 
-use std::collections::BTreeMap;
+mod encode;
+mod file;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use tokio::task::spawn_blocking;
+use tokio_util::task::AbortOnDropHandle;
 use vismae_core::spec::Modality;
 
+use self::encode::{EncodedGroup, GroupEncoder};
+use self::file::ShardFile;
 use super::IngestError;
-use crate::manifest::Shard;
-use crate::schema::{FrameRow, record_batch};
+use crate::manifest::{ContentHash, Shard};
+use crate::schema::FrameRow;
 use crate::split::Split;
 use crate::store::Store;
 
@@ -24,121 +27,192 @@ const SHARD_BYTES: usize = 64 << 20;
 const GROUP_BYTES: usize = 16 << 20;
 /// Rows of a row group, at most: small images would otherwise leave a corpus with too few row groups to shuffle.
 const GROUP_ROWS: usize = 256;
-/// The lowest level, so that encoding does not hold up decoding.
-const ZSTD_LEVEL: i32 = 1;
+/// Closed shards that are being stored while the next ones fill.
+const UPLOADS: usize = 2;
+
+/// What a [`ShardWriter`] makes, and how.
+#[derive(Debug, Clone)]
+pub struct ShardWriterOptions {
+    /// The folder of the corpus in the store.
+    pub folder: String,
+    /// The columns: [`shard_schema`](crate::schema::shard_schema) of the classes.
+    pub schema: SchemaRef,
+    /// Side of a frame in pixels.
+    pub image_size: u32,
+    /// Row groups encoded at the same time, at least 1. The bytes written are the same for any number.
+    pub threads: usize,
+}
 
 /// Collects rows and writes them out shard by shard, in the order they come. Names are made of contents, so what an
 /// interrupted run left behind is taken up again and never clashes.
-pub(super) struct ShardSet {
+///
+/// Row groups are encoded side by side and appended in order. It holds at most `threads + 1` row groups of at most 16 MiB of
+/// pixels and as much of masks, and the open shard of each modality and split, which ends at 64 MiB, besides two that are being
+/// stored.
+pub struct ShardWriter {
     store: Store,
     folder: String,
-    schema: SchemaRef,
+    encoder: Arc<GroupEncoder>,
     rows_per_group: usize,
-    partitions: BTreeMap<(Modality, Split), Partition>,
+    groups_ahead: usize,
+    partitions: BTreeMap<Partition, Open>,
+    /// Oldest first, over all partitions.
+    encoding: VecDeque<(Partition, Task<Result<EncodedGroup, ParquetError>>)>,
+    /// Oldest first.
+    storing: VecDeque<Task<Result<Shard, IngestError>>>,
+    stored: Vec<Shard>,
 }
 
-/// The open shard of one modality and split, and those it has finished.
+type Partition = (Modality, Split);
+type Task<T> = AbortOnDropHandle<T>;
+
+/// What waits to be written of one modality and split.
 #[derive(Default)]
-struct Partition {
+struct Open {
     rows: Vec<FrameRow>,
-    open: Option<OpenShard>,
-    finished: Vec<Shard>,
+    file: Option<ShardFile>,
+    /// Shards closed.
+    closed: usize,
 }
 
-struct OpenShard {
-    writer: ArrowWriter<Vec<u8>>,
-    row_groups: Vec<u32>,
-}
-
-impl ShardSet {
-    pub(super) fn new(store: &Store, folder: String, schema: SchemaRef, image_size: u32) -> Self {
+impl ShardWriter {
+    /// A writer without a row.
+    ///
+    /// # Errors
+    /// [`IngestError::Encode`] when the schema has no form in Parquet.
+    pub fn new(store: &Store, options: ShardWriterOptions) -> Result<Self, IngestError> {
+        let ShardWriterOptions { folder, schema, image_size, threads } = options;
         let pixels = (image_size as usize).pow(2).max(1);
-        let rows_per_group = (GROUP_BYTES / pixels).clamp(1, GROUP_ROWS);
-        Self { store: store.clone(), folder, schema, rows_per_group, partitions: BTreeMap::new() }
+        Ok(Self {
+            store: store.clone(),
+            folder,
+            encoder: Arc::new(GroupEncoder::new(schema)?),
+            rows_per_group: (GROUP_BYTES / pixels).clamp(1, GROUP_ROWS),
+            groups_ahead: threads.max(1) + 1,
+            partitions: BTreeMap::new(),
+            encoding: VecDeque::new(),
+            storing: VecDeque::new(),
+            stored: Vec::new(),
+        })
     }
 
-    /// Adds a row; writes a row group, and perhaps a shard, when it is full.
-    pub(super) async fn push(&mut self, row: FrameRow) -> Result<(), IngestError> {
-        let key = (row.modality, row.split);
-        let partition = self.partitions.entry(key).or_default();
-        partition.rows.push(row);
-        if partition.rows.len() >= self.rows_per_group {
-            self.flush(key).await?;
-            let full = |open: &OpenShard| open.writer.bytes_written() >= SHARD_BYTES;
-            if self.partitions.get(&key).and_then(|partition| partition.open.as_ref()).is_some_and(full) {
-                self.close(key).await?;
-            }
+    /// Adds a row. Where that fills a row group, it is encoded in the background, and this waits only while too many are.
+    ///
+    /// # Errors
+    /// [`IngestError`], of this row group or of an earlier one.
+    pub async fn push(&mut self, row: FrameRow) -> Result<(), IngestError> {
+        let partition = (row.modality, row.split);
+        let open = self.partitions.entry(partition).or_default();
+        open.rows.push(row);
+        if open.rows.len() >= self.rows_per_group {
+            self.encode(partition).await?;
         }
         Ok(())
     }
 
     /// Writes what is left; the shards by modality, split and number.
-    pub(super) async fn finish(mut self) -> Result<Vec<Shard>, IngestError> {
-        let keys: Vec<(Modality, Split)> = self.partitions.keys().copied().collect();
-        for key in keys {
-            self.flush(key).await?;
-            self.close(key).await?;
+    ///
+    /// # Errors
+    /// [`IngestError`].
+    pub async fn finish(mut self) -> Result<Vec<Shard>, IngestError> {
+        let partitions: Vec<Partition> = self.partitions.keys().copied().collect();
+        for &partition in &partitions {
+            self.encode(partition).await?;
         }
-        Ok(self.partitions.into_values().flat_map(|partition| partition.finished).collect())
-    }
-
-    /// Encodes the waiting rows as one row group.
-    async fn flush(&mut self, key: (Modality, Split)) -> Result<(), IngestError> {
-        let partition = self.partitions.entry(key).or_default();
-        if partition.rows.is_empty() {
-            return Ok(());
+        while !self.encoding.is_empty() {
+            self.append_oldest().await?;
         }
-        let (rows, open, schema) =
-            (std::mem::take(&mut partition.rows), partition.open.take(), Arc::clone(&self.schema));
-        let encode = move || -> Result<OpenShard, ParquetError> {
-            let mut open = open.map_or_else(|| OpenShard::new(Arc::clone(&schema)), Ok)?;
-            open.writer.write(&record_batch(&schema, &rows)?)?;
-            open.writer.flush()?;
-            open.row_groups.push(rows.len() as u32);
-            Ok(open)
-        };
-        let open = tokio::task::spawn_blocking(encode).await.map_err(IngestError::Thread)??;
-        self.partitions.entry(key).or_default().open = Some(open);
-        Ok(())
-    }
-
-    /// Ends the open shard and puts it in the store.
-    async fn close(&mut self, key: (Modality, Split)) -> Result<(), IngestError> {
-        let (modality, split) = key;
-        let partition = self.partitions.entry(key).or_default();
-        let Some(OpenShard { writer, row_groups }) = partition.open.take() else { return Ok(()) };
-        let bytes = writer.into_inner()?;
-        let (hash, number) = (blake3::hash(&bytes).to_hex().to_string(), partition.finished.len());
-        let path =
-            format!("{}/data/modality={modality}/split={split}/part-{number:05}-{}.parquet", self.folder, &hash[..16]);
-        let rows = row_groups.iter().map(|&rows| u64::from(rows)).sum();
-        partition.finished.push(Shard {
-            path: path.clone(),
-            modality,
-            split,
-            rows,
-            bytes: bytes.len() as u64,
-            blake3: hash,
-            row_groups,
+        for partition in partitions {
+            self.close(partition).await?;
+        }
+        while !self.storing.is_empty() {
+            self.await_oldest_stored().await?;
+        }
+        // A name begins with the number of the shard in its partition.
+        self.stored.sort_by(|one, other| {
+            (one.modality, one.split, &one.path).cmp(&(other.modality, other.split, &other.path))
         });
-        self.store.put_if_absent(&path, bytes).await?;
+        Ok(self.stored)
+    }
+
+    /// Has the waiting rows encoded as one row group.
+    async fn encode(&mut self, partition: Partition) -> Result<(), IngestError> {
+        let Some(open) = self.partitions.get_mut(&partition).filter(|open| !open.rows.is_empty()) else {
+            return Ok(());
+        };
+        let (rows, encoder) = (std::mem::take(&mut open.rows), Arc::clone(&self.encoder));
+        while self.encoding.len() >= self.groups_ahead {
+            self.append_oldest().await?;
+        }
+        let task = spawn_blocking(move || encoder.encode(&rows));
+        self.encoding.push_back((partition, AbortOnDropHandle::new(task)));
+        Ok(())
+    }
+
+    /// Waits for the row group that was begun first, puts it behind the others of its shard, and closes a shard that is full.
+    async fn append_oldest(&mut self) -> Result<(), IngestError> {
+        let Some((partition, encoding)) = self.encoding.pop_front() else { return Ok(()) };
+        let group = encoding.await.map_err(IngestError::Thread)??;
+        let open = self.partitions.entry(partition).or_default();
+        let (file, encoder) = (open.file.take(), Arc::clone(&self.encoder));
+        let append = move || -> Result<ShardFile, ParquetError> {
+            let mut file = file.map_or_else(|| ShardFile::new(&encoder), Ok)?;
+            file.append(group)?;
+            Ok(file)
+        };
+        let file = spawn_blocking(append).await.map_err(IngestError::Thread)??;
+        let full = file.bytes() >= SHARD_BYTES;
+        self.partitions.entry(partition).or_default().file = Some(file);
+        if full { self.close(partition).await } else { Ok(()) }
+    }
+
+    /// Ends the open shard and has it stored.
+    async fn close(&mut self, partition: Partition) -> Result<(), IngestError> {
+        let open = self.partitions.entry(partition).or_default();
+        let Some(file) = open.file.take() else { return Ok(()) };
+        let number = open.closed;
+        open.closed += 1;
+        while self.storing.len() >= UPLOADS {
+            self.await_oldest_stored().await?;
+        }
+        let task = tokio::spawn(store_shard(self.store.clone(), self.folder.clone(), partition, (number, file)));
+        self.storing.push_back(AbortOnDropHandle::new(task));
+        Ok(())
+    }
+
+    async fn await_oldest_stored(&mut self) -> Result<(), IngestError> {
+        if let Some(storing) = self.storing.pop_front() {
+            self.stored.push(storing.await.map_err(IngestError::Thread)??);
+        }
         Ok(())
     }
 }
 
-impl OpenShard {
-    fn new(schema: SchemaRef) -> Result<Self, ParquetError> {
-        let mut properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-            .set_created_by("vismae".to_owned());
-        // Every image differs from the last: neither a dictionary nor a range of its bytes says anything.
-        for column in ["image", "mask"] {
-            let path = ColumnPath::new(vec![column.to_owned(), "bytes".to_owned()]);
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path, EnabledStatistics::None);
-        }
-        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties.build()))?;
-        Ok(Self { writer, row_groups: Vec::new() })
-    }
+async fn store_shard(
+    store: Store,
+    folder: String,
+    (modality, split): Partition,
+    (number, file): (usize, ShardFile),
+) -> Result<Shard, IngestError> {
+    let finish = move || -> Result<_, ParquetError> {
+        let (bytes, row_groups) = file.finish()?;
+        let hash = ContentHash::of(&bytes);
+        Ok((bytes, row_groups, hash))
+    };
+    let (bytes, row_groups, blake3) = spawn_blocking(finish).await.map_err(IngestError::Thread)??;
+    let name = format!("part-{number:05}-{:.16}.parquet", blake3.to_string());
+    let shard = Shard {
+        path: format!("{folder}/data/modality={modality}/split={split}/{name}"),
+        modality,
+        split,
+        rows: row_groups.iter().map(|group| u64::from(group.rows)).sum(),
+        bytes: bytes.len() as u64,
+        blake3,
+        row_groups,
+    };
+    store.put_if_absent(&shard.path, bytes).await?;
+    Ok(shard)
 }
+
+#[cfg(test)]
+mod tests;

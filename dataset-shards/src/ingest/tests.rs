@@ -13,7 +13,7 @@ use vismae_core::spec::Modality;
 
 use super::*;
 use crate::fixture::{corpus, hard_cases, ingest_all, options, phantom_folder, spec};
-use crate::manifest::Manifest;
+use crate::manifest::{ContentHash, Manifest};
 use crate::split::Split;
 
 fn png(path: &Path, width: u32, height: u32, level: impl Fn(u32, u32) -> u8) {
@@ -58,7 +58,7 @@ async fn a_phantom_corpus_comes_out_whole() {
     for shard in &manifest.shards {
         let bytes = store.get(&shard.path).await.unwrap();
         assert_eq!(shard.bytes, bytes.len() as u64);
-        assert_eq!(shard.blake3, blake3::hash(&bytes).to_hex().as_str());
+        assert_eq!(shard.blake3, ContentHash::of(&bytes));
         let prefix = format!("corpora/demo/data/modality={}/split={}/part-00000-", shard.modality, shard.split);
         assert!(shard.path.starts_with(&prefix), "{}", shard.path);
         assert_eq!(texts(bytes.clone(), "source"), vec![source(); shard.rows as usize]);

@@ -36,7 +36,7 @@ impl OpenShard {
         let open = Self { shard: shard.clone(), file, metadata };
         let groups = open.metadata.metadata().row_groups();
         let found: Vec<i64> = groups.iter().map(|group| group.num_rows()).collect();
-        let expected: Vec<i64> = shard.row_groups.iter().map(|&rows| i64::from(rows)).collect();
+        let expected: Vec<i64> = shard.row_groups.iter().map(|group| i64::from(group.rows)).collect();
         if found != expected {
             let rows = |rows: &[i64]| format!("{} rows in {} row groups", rows.iter().sum::<i64>(), rows.len());
             let (found, expected) = (rows(&found), rows(&expected));
@@ -57,7 +57,7 @@ impl OpenShard {
     }
 
     async fn try_read_group(&self, group: usize, columns: &[&str]) -> Result<RecordBatch> {
-        let rows = self.shard.row_groups.get(group).map_or(0, |&rows| rows as usize);
+        let rows = self.shard.row_groups.get(group).map_or(0, |group| group.rows as usize);
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(self.file.clone(), self.metadata.clone());
         let projection = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
         let stream = builder.with_row_groups(vec![group]).with_projection(projection).with_batch_size(rows).build()?;

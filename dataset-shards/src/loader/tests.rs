@@ -8,7 +8,7 @@ use vismae_core::spec::{Modality, Selection};
 
 use super::*;
 use crate::fixture::phantom_store;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, RowGroup};
 use crate::order::{Plan, PlanSpec, RowRef};
 use crate::split::Split;
 use crate::store::Store;
@@ -148,7 +148,8 @@ async fn a_damaged_shard_is_named_and_ends_the_reading() {
 #[tokio::test]
 async fn a_shard_that_is_not_the_committed_one_is_refused() {
     let (store, mut manifest) = phantom_store().await;
-    manifest.shards[0].row_groups = vec![1, 2];
+    let group = manifest.shards[0].row_groups[0].clone();
+    manifest.shards[0].row_groups = [1, 2].map(|rows| RowGroup { rows, ..group.clone() }).to_vec();
     let opened = Dataset::open(&store, &manifest, manifest.shards[0].split, &Selection::default(), Needs::Any).await;
     let error = opened.err().unwrap().to_string();
     assert!(error.contains("expected 3 rows in 2 row groups"), "{error}");

@@ -37,16 +37,30 @@ pub enum LoadManifestError {
         source: serde_json::Error,
     },
     /// The manifest is of another format.
-    #[error("manifest `{path}` has format {found}, expected {FORMAT}: use a version of vismae that knows it")]
+    #[error("manifest `{path}` has format {found}, expected {FORMAT}: {}", way_out(*found))]
     Format {
         /// The manifest.
         path: String,
         /// Its format.
         found: u32,
     },
+    /// The manifest says of a shard what can't all be true.
+    #[error("manifest `{path}` is damaged: shard `{shard}` {fault}")]
+    Contradiction {
+        /// The manifest.
+        path: String,
+        /// The shard.
+        shard: String,
+        /// What was found and what was expected.
+        fault: String,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn way_out(found: u32) -> &'static str {
+    if found < FORMAT { "ingest the corpus again" } else { "use a version of vismae that knows it" }
 }
 
 fn present_corpora(present: &[String]) -> String {

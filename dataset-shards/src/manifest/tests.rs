@@ -1,6 +1,9 @@
 //! Manifests in a store in memory.
 
+use vismae_core::spec::Modality;
+
 use super::*;
+use crate::split::Split;
 
 fn manifest(version: u64) -> Manifest {
     Manifest {
@@ -21,11 +24,16 @@ fn manifest(version: u64) -> Manifest {
             split: Split::Val,
             rows: 3,
             bytes: 100,
-            blake3: "00".to_owned(),
-            row_groups: vec![2, 1],
+            blake3: ContentHash::of(b"shard"),
+            row_groups: vec![row_group(2, 4), row_group(1, 34)],
         }],
         counts: Counts { frames: 3, labels: 2, masks: 0 },
     }
+}
+
+fn row_group(rows: u32, offset: u64) -> RowGroup {
+    let (blake3, index_blake3) = (ContentHash::of(b"group"), ContentHash::of(b"index"));
+    RowGroup { rows, offset, columns: vec![20, 10], blake3, index_blake3 }
 }
 
 fn name(text: &str) -> CorpusName {
@@ -61,12 +69,38 @@ async fn a_missing_corpus_is_answered_with_those_that_exist() {
 #[tokio::test]
 async fn a_manifest_of_another_format_or_torn_is_refused_by_its_path() {
     let store = Store::open("memory://").unwrap();
-    commit(&store, &Manifest { format: 2, ..manifest(1) }).await;
+    store.put("corpora/demo/manifests/000001.json", "{\"format\": 1, \"shards\": 7}").await.unwrap();
     let error = Manifest::load(&store, &name("demo"), None).await.unwrap_err();
-    assert!(error.to_string().contains("has format 2, expected 1"), "{error}");
-    store.put("corpora/demo/manifests/000002.json", "{\"format\": 1").await.unwrap();
+    assert!(error.to_string().ends_with("has format 1, expected 2: ingest the corpus again"), "{error}");
+    commit(&store, &Manifest { format: 3, ..manifest(1) }).await;
+    let error = Manifest::load(&store, &name("demo"), None).await.unwrap_err();
+    assert!(error.to_string().ends_with("has format 3, expected 2: use a version of vismae that knows it"), "{error}");
+    store.put("corpora/demo/manifests/000002.json", "{\"format\": 2").await.unwrap();
     let error = Manifest::load(&store, &name("demo"), None).await.unwrap_err();
     assert_eq!(error.to_string(), "manifest `corpora/demo/manifests/000002.json` cannot be read");
+}
+
+#[tokio::test]
+async fn a_manifest_that_contradicts_itself_is_refused_by_the_shard() {
+    let store = Store::open("memory://").unwrap();
+    let refused = async |change: fn(&mut Shard)| {
+        let mut manifest = manifest(1);
+        change(&mut manifest.shards[0]);
+        commit(&store, &manifest).await;
+        Manifest::load(&store, &name("demo"), None).await.unwrap_err().to_string()
+    };
+    let error = refused(|shard| shard.rows += 1).await;
+    assert!(error.ends_with("`corpora/demo/data/x.parquet` has row groups of 3 rows together, expected 4"), "{error}");
+    let error = refused(|shard| shard.row_groups[1].offset = 33).await;
+    assert!(error.ends_with("row group 1 at bytes 33 to 63, expected it between 34 and 100"), "{error}");
+    let error = refused(|shard| shard.row_groups[1].columns[0] = u64::MAX).await;
+    assert!(error.contains("expected it between 34 and 100"), "{error}");
+}
+
+#[test]
+fn a_row_group_knows_where_its_bytes_and_those_of_its_index_lie() {
+    let group = row_group(2, 4);
+    assert_eq!((group.bytes(), group.range(), group.index_range()), (30, 4..34, 24..34));
 }
 
 #[test]

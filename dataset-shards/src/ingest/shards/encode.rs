@@ -1,0 +1,71 @@
+//! Rows as the column chunks of a row group, encoded on the calling thread alone.
+
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
+
+use crate::schema::{FrameRow, record_batch};
+
+/// The lowest level, so that encoding does not hold up decoding.
+const ZSTD_LEVEL: i32 = 1;
+
+/// Encodes row groups of one schema, from any number of threads.
+pub(super) struct GroupEncoder {
+    schema: SchemaRef,
+    columns: ArrowRowGroupWriterFactory,
+}
+
+/// A row group that has no place in a file yet.
+pub(super) struct EncodedGroup {
+    pub(super) rows: u32,
+    pub(super) columns: Vec<ArrowColumnChunk>,
+}
+
+impl GroupEncoder {
+    pub(super) fn new(schema: SchemaRef) -> Result<Self> {
+        let (_, columns) = ArrowWriter::try_new(Vec::new(), SchemaRef::clone(&schema), Some(properties()?))?
+            .into_serialized_writer()?;
+        Ok(Self { schema, columns })
+    }
+
+    /// An empty file for row groups of this schema.
+    pub(super) fn file(&self) -> Result<SerializedFileWriter<Vec<u8>>> {
+        let writer = ArrowWriter::try_new(Vec::new(), SchemaRef::clone(&self.schema), Some(properties()?))?;
+        Ok(writer.into_serialized_writer()?.0)
+    }
+
+    pub(super) fn encode(&self, rows: &[FrameRow]) -> Result<EncodedGroup> {
+        let batch = record_batch(&self.schema, rows)?;
+        // The index of the row group matters to encrypted files alone.
+        let mut writers = self.columns.create_column_writers(0)?.into_iter();
+        let mut columns = Vec::new();
+        for (field, array) in self.schema.fields().iter().zip(batch.columns()) {
+            for leaf in compute_leaves(field, array)? {
+                let unlike = || ParquetError::General("a row has more columns than the schema".to_owned());
+                let mut writer = writers.next().ok_or_else(unlike)?;
+                writer.write(&leaf)?;
+                columns.push(writer.close()?);
+            }
+        }
+        Ok(EncodedGroup { rows: rows.len() as u32, columns })
+    }
+}
+
+fn properties() -> Result<WriterProperties> {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_created_by("vismae".to_owned());
+    // Every image differs from the last: neither a dictionary nor a range of its bytes says anything.
+    for column in ["image", "mask"] {
+        let path = ColumnPath::new(vec![column.to_owned(), "bytes".to_owned()]);
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
+    Ok(properties.build())
+}
