@@ -110,7 +110,7 @@ fn specification(options: &Options) -> Result<(IngestSpec, String), Failure> {
         ct_window: options.ct_window.unwrap_or(Window { low: ct_low, high: ct_high }),
         percentiles: options.percentiles.unwrap_or(Window { low: percentile_low, high: percentile_high }),
         minimum_content: options.minimum_content,
-        // In this process, which shares its work among threads.
+        // This process and its threads.
         workers: 1,
     };
     let store_url = locate_store(&options.store, Path::new(""))
@@ -137,6 +137,8 @@ struct SummaryView {
     /// Whether this run committed the version, or found the same frames committed.
     committed: bool,
     files: u64,
+    /// Files that were not read, since an earlier ingest did and nothing about them has changed.
+    unchanged: u64,
     frames: u64,
     /// Frames by modality and split.
     parts: BTreeMap<String, BTreeMap<String, u64>>,
@@ -165,6 +167,7 @@ impl SummaryView {
             version: summary.version,
             committed: summary.committed,
             files: summary.files,
+            unchanged: summary.unchanged,
             frames: summary.total_frames(),
             parts,
             labels: summary.labels,
@@ -173,7 +176,7 @@ impl SummaryView {
             nearly_empty: summary.nearly_empty,
             not_images: summary.not_images,
             notes: summary.notes.iter().map(|(note, files)| ((*note).to_owned(), *files)).collect(),
-            quarantined: summary.quarantined.iter().map(|(reason, files)| ((*reason).to_owned(), *files)).collect(),
+            quarantined: summary.quarantined.clone(),
             quarantine: summary.quarantine.clone(),
             seconds: summary.seconds,
         }
@@ -187,6 +190,7 @@ fn describe(view: &SummaryView) -> String {
         view.corpus, view.version, view.frames, view.files, view.seconds, view.labels, view.masks
     );
     for (count, what) in [
+        (view.unchanged, "files unchanged since an earlier ingest, and not read again"),
         (view.duplicates, "frames left out as duplicates"),
         (view.nearly_empty, "slices left out as nearly empty"),
         (view.not_images, "files without an image"),

@@ -59,13 +59,6 @@ async fn a_later_attempt_takes_what_an_earlier_one_has_prepared() {
     let store = Store::open("memory://").unwrap();
     help_out(&store, &[folder.path()], &member(1, 2, 0)).await.unwrap();
     spoil(&folder.path().join("whole.png"));
-    let summary = lead(&store, &[folder.path()], &member(0, 1, 1)).await.unwrap();
-    assert_eq!((summary.total_frames(), summary.total_quarantined()), (0, 1), "one that works alone begins anew");
-
-    let store = Store::open("memory://").unwrap();
-    png(&folder.path().join("whole.png"), 20, 20, |x, y| (x * y) as u8);
-    help_out(&store, &[folder.path()], &member(1, 2, 0)).await.unwrap();
-    spoil(&folder.path().join("whole.png"));
     let summary = lead(&store, &[folder.path()], &member(0, 2, 1)).await.unwrap();
     assert_eq!((summary.total_frames(), summary.total_quarantined()), (1, 0));
 }
