@@ -2,9 +2,9 @@
 
 mod error;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use vismae_core::ids::CorpusName;
-use vismae_core::spec::{Fit, IngestSpec, Modality};
+use vismae_core::spec::{Fit, IngestSpec, Modality, XrayRange};
 
 pub use error::LoadManifestError;
 
@@ -41,11 +41,16 @@ pub struct Recipe {
     /// How an image became a square; manifests that do not say are of stretched ones.
     #[serde(default = "stretch")]
     pub fit: String,
-    /// Hounsfield units mapped to black and to white.
-    pub ct_window: [f64; 2],
+    /// Hounsfield units mapped to black and to white: one range for each frame of a slice. A manifest may also hold one range
+    /// alone, as `ct_window`.
+    #[serde(alias = "ct_window", deserialize_with = "windows")]
+    pub ct_windows: Vec<[f64; 2]>,
     /// Percentiles mapped to black and to white.
     pub percentiles: [f64; 2],
-    /// Smallest share of a volume's slice that differs from the background.
+    /// What was kept of X-ray and ultrasound images deeper than 8 bits; manifests that do not say are of percentiles.
+    #[serde(default = "percentiles")]
+    pub xray_range: String,
+    /// Smallest share of a frame of a volume that differs from the background.
     pub minimum_content: f64,
 }
 
@@ -54,8 +59,9 @@ impl From<&IngestSpec> for Recipe {
         Self {
             image_size: spec.image_size,
             fit: spec.fit.word().to_owned(),
-            ct_window: [spec.ct_window.low, spec.ct_window.high],
+            ct_windows: spec.ct_windows.iter().map(|window| [window.low, window.high]).collect(),
             percentiles: [spec.percentiles.low, spec.percentiles.high],
+            xray_range: spec.xray_range.word().to_owned(),
             minimum_content: spec.minimum_content,
         }
     }
@@ -63,6 +69,23 @@ impl From<&IngestSpec> for Recipe {
 
 fn stretch() -> String {
     Fit::Stretch.word().to_owned()
+}
+
+fn percentiles() -> String {
+    XrayRange::Percentiles.word().to_owned()
+}
+
+fn windows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<[f64; 2]>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Windows {
+        One([f64; 2]),
+        Many(Vec<[f64; 2]>),
+    }
+    Ok(match Windows::deserialize(deserializer)? {
+        Windows::One(window) => vec![window],
+        Windows::Many(windows) => windows,
+    })
 }
 
 /// One Parquet file.

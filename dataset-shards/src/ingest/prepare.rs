@@ -33,7 +33,7 @@ pub(super) struct Prepared {
     /// Of the stored frames.
     pub(super) spacing_mm: Option<[f32; 2]>,
     pub(super) frames: Vec<PreparedFrame>,
-    /// Slices left out because they show little but background.
+    /// Frames left out because they show little but background.
     pub(super) nearly_empty: u64,
     /// What is unusual about the file.
     pub(super) notes: Vec<Note>,
@@ -42,7 +42,7 @@ pub(super) struct Prepared {
 /// One frame, encoded.
 pub(super) struct PreparedFrame {
     pub(super) id: SampleId,
-    /// Of the source values: the same image scaled within another volume has another id, and the same source.
+    /// Of the source values and the CT window: the same image scaled within another volume has another id, and the same source.
     pub(super) source: [u8; 32],
     pub(super) image: Vec<u8>,
     pub(super) mask: Option<Vec<u8>>,

@@ -10,8 +10,9 @@ fn manifest(version: u64) -> Manifest {
         recipe: Recipe {
             fit: "stretch".to_owned(),
             image_size: 64,
-            ct_window: [-1000.0, 1000.0],
+            ct_windows: vec![[-1000.0, 1000.0], [-160.0, 240.0]],
             percentiles: [0.5, 99.5],
+            xray_range: "voi".to_owned(),
             minimum_content: 0.05,
         },
         classes: vec!["benign".to_owned(), "malignant".to_owned()],
@@ -67,6 +68,16 @@ async fn a_manifest_of_another_format_or_torn_is_refused_by_its_path() {
     store.put("corpora/demo/manifests/000002.json", "{\"format\": 1").await.unwrap();
     let error = Manifest::load(&store, &name("demo"), None).await.unwrap_err();
     assert_eq!(error.to_string(), "manifest `corpora/demo/manifests/000002.json` cannot be read");
+}
+
+#[test]
+fn a_recipe_of_one_window_and_no_word_on_x_rays_is_read() {
+    let mut json = serde_json::to_value(manifest(1).recipe).unwrap();
+    let recipe = json.as_object_mut().unwrap();
+    recipe.retain(|key, _| key != "ct_windows" && key != "xray_range");
+    recipe.insert("ct_window".to_owned(), serde_json::json!([-160.0, 240.0]));
+    let read: Recipe = serde_json::from_value(json).unwrap();
+    assert_eq!((read.ct_windows, read.xray_range.as_str()), (vec![[-160.0, 240.0]], "percentiles"));
 }
 
 #[test]

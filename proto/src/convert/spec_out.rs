@@ -2,7 +2,7 @@
 
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
-    PipelineSpec, PretrainSpec, Selection, Window,
+    PipelineSpec, PretrainSpec, Selection, Window, XrayRange,
 };
 
 use crate::v1;
@@ -36,13 +36,18 @@ fn ingest(spec: &IngestSpec) -> v1::IngestSpec {
         corpus: spec.corpus.to_string(),
         inputs: spec.inputs.clone(),
         image_size: spec.image_size,
-        ct_window: Some(window(spec.ct_window)),
+        ct_windows: spec.ct_windows.iter().copied().map(window).collect(),
         percentiles: Some(window(spec.percentiles)),
         minimum_content: spec.minimum_content,
         fit: match spec.fit {
             Fit::Stretch => v1::Fit::Stretch,
             Fit::Pad => v1::Fit::Pad,
             Fit::Crop => v1::Fit::Crop,
+        }
+        .into(),
+        xray_range: match spec.xray_range {
+            XrayRange::Voi => v1::XrayRange::Voi,
+            XrayRange::Percentiles => v1::XrayRange::Percentiles,
         }
         .into(),
     }
