@@ -16,7 +16,9 @@ use vismae_core::spec::PipelineSpec;
 use document::Document;
 pub use fault::{Fault, FaultKind, Faults, Place};
 pub(crate) use pipeline::locate_store;
-pub(crate) use schema::{DEFAULT_CT_WINDOW, DEFAULT_IMAGE_SIZE, DEFAULT_MINIMUM_CONTENT, DEFAULT_PERCENTILES};
+pub(crate) use schema::{
+    DEFAULT_CT_WINDOW, DEFAULT_IMAGE_SIZE, DEFAULT_LANES, DEFAULT_MINIMUM_CONTENT, DEFAULT_PERCENTILES,
+};
 
 /// What the command line says in place of the file.
 #[derive(Debug, Clone, Default)]

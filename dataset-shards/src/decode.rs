@@ -21,6 +21,7 @@ use vismae_core::spec::Modality;
 
 use crate::place::Place;
 
+pub use dicom::Voi;
 pub(crate) use dicom::{Slice, Stack};
 pub use error::DecodeError;
 pub use guard::UNLOGGED;
@@ -94,6 +95,11 @@ pub enum Note {
     OrientationUnknown,
     /// An ultrasound image keeps what lies in its ultrasound regions; the rest is black.
     OutsideRegionsBlanked,
+    /// What the file says of its display, a window or a table, cannot be used or shows nothing of the image: it is scaled by
+    /// percentiles.
+    VoiUnusable,
+    /// The file holds overlay planes beside its pixels; no frame shows them.
+    OverlayPlanes,
 }
 
 impl Note {
@@ -108,6 +114,8 @@ impl Note {
             Self::BurnedIn => "burned_in_annotation",
             Self::OrientationUnknown => "orientation_unknown",
             Self::OutsideRegionsBlanked => "outside_regions_blanked",
+            Self::VoiUnusable => "voi_unusable",
+            Self::OverlayPlanes => "overlay_planes",
         }
     }
 }
@@ -127,6 +135,9 @@ pub struct Decoded {
     pub scale: Scale,
     /// Whether low values are meant to be bright. They still come as stored.
     pub inverted: bool,
+    /// How the file wants each plane of measured values shown, before any inversion; empty where it does not say, or nothing that
+    /// is of use.
+    pub voi: Vec<Voi>,
     /// What is unusual about it.
     pub notes: Vec<Note>,
     pub(crate) grid: Option<Grid>,

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use vismae_core::ids::CorpusName;
-use vismae_core::spec::{Fit, IngestSpec, Window};
+use vismae_core::spec::{Fit, IngestSpec, Window, XrayRange};
 
 use crate::ingest::{Crew, IngestError, IngestOptions, IngestSummary, PseudonymKey, ingest};
 use crate::manifest::Manifest;
@@ -33,8 +33,9 @@ pub(crate) fn spec(inputs: &[&Path]) -> IngestSpec {
         corpus: corpus(),
         inputs: inputs.iter().map(|input| input.to_string_lossy().into_owned()).collect(),
         image_size: 32,
-        ct_window: Window { low: -1000.0, high: 1000.0 },
+        ct_windows: vec![Window { low: -1000.0, high: 1000.0 }],
         percentiles: Window { low: 0.5, high: 99.5 },
+        xray_range: XrayRange::Voi,
         fit: Fit::Stretch,
         minimum_content: 0.05,
         workers: 1,

@@ -14,7 +14,7 @@ mod prefetch;
 mod shard;
 
 pub use batch::Batch;
-pub use dataset::{Dataset, Needs};
+pub use dataset::{Dataset, Needs, Origins};
 pub use error::{LoadError, OpenDatasetError};
 pub use prefetch::{Loader, LoaderOptions, Start};
 

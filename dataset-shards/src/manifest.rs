@@ -6,7 +6,7 @@ mod shard;
 
 use serde::{Deserialize, Serialize};
 use vismae_core::ids::CorpusName;
-use vismae_core::spec::{Fit, IngestSpec};
+use vismae_core::spec::IngestSpec;
 
 pub use error::LoadManifestError;
 pub use hash::ContentHash;
@@ -48,14 +48,15 @@ struct Format {
 pub struct Recipe {
     /// Side of a frame in pixels.
     pub image_size: u32,
-    /// How an image became a square; manifests that do not say are of stretched ones.
-    #[serde(default = "stretch")]
+    /// How an image became a square.
     pub fit: String,
-    /// Hounsfield units mapped to black and to white.
-    pub ct_window: [f64; 2],
+    /// Hounsfield units mapped to black and to white: one range for each frame of a slice.
+    pub ct_windows: Vec<[f64; 2]>,
     /// Percentiles mapped to black and to white.
     pub percentiles: [f64; 2],
-    /// Smallest share of a volume's slice that differs from the background.
+    /// What was kept of X-ray and ultrasound images deeper than 8 bits.
+    pub xray_range: String,
+    /// Smallest share of a frame of a volume that differs from the background.
     pub minimum_content: f64,
 }
 
@@ -64,15 +65,12 @@ impl From<&IngestSpec> for Recipe {
         Self {
             image_size: spec.image_size,
             fit: spec.fit.word().to_owned(),
-            ct_window: [spec.ct_window.low, spec.ct_window.high],
+            ct_windows: spec.ct_windows.iter().map(|window| [window.low, window.high]).collect(),
             percentiles: [spec.percentiles.low, spec.percentiles.high],
+            xray_range: spec.xray_range.word().to_owned(),
             minimum_content: spec.minimum_content,
         }
     }
-}
-
-fn stretch() -> String {
-    Fit::Stretch.word().to_owned()
 }
 
 /// Sums over the shards of a version.

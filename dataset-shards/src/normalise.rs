@@ -1,15 +1,18 @@
 //! From values in source units to square frames of 8 bits, by modality.
 //!
-//! CT keeps a fixed window of Hounsfield units; MR and PET keep the percentiles of their volume; X-ray and ultrasound of 8 bits
-//! are taken as they are, and by percentiles when they are deeper. Values that are not finite become black and count nowhere.
+//! CT keeps fixed windows of Hounsfield units, a frame for each; MR and PET keep the percentiles of their volume; X-ray and
+//! ultrasound of 8 bits are taken as they are, and when they are deeper as the file wants them shown, or by percentiles. Values
+//! that are not finite become black and count nowhere. `docs/normalisation.md` has the formulas.
 
+mod curve;
 mod placement;
 mod range;
 mod resize;
 
-use vismae_core::spec::{IngestSpec, Modality};
+use vismae_core::spec::{IngestSpec, Modality, Window, XrayRange};
 
-use crate::decode::{Decoded, LabelVolume, Scale};
+use crate::decode::{Decoded, LabelVolume, Scale, Voi};
+use curve::Curve;
 use placement::Placement;
 use range::GreyRange;
 
@@ -23,7 +26,7 @@ pub struct NormalisedFrame {
     pub levels: Vec<u8>,
     /// Class indices of the same shape.
     pub classes: Option<Vec<u8>>,
-    /// BLAKE3 of the source values and their shape: the same for the same image, however its volume was scaled.
+    /// BLAKE3 of the source values, their shape and the CT window: the same for the same image, however its volume was scaled.
     pub source: [u8; 32],
 }
 
@@ -40,9 +43,9 @@ pub struct Part<'a> {
 /// The frames of one file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalised {
-    /// Those worth keeping, in order.
+    /// Those worth keeping, slice by slice, and window by window of each.
     pub frames: Vec<NormalisedFrame>,
-    /// How many slices show little but background.
+    /// How many frames of a volume show little but background.
     pub nearly_empty: u64,
     /// Rows and columns of the source for each of a frame.
     pub scale: [f32; 2],
@@ -77,22 +80,32 @@ impl NormaliseError {
 }
 
 /// Normalises every plane of the files that make up a volume, or of one file; gives the frames of each. Percentiles are those of
-/// the whole volume. Planes are fitted to the square of a frame as the specification says, with antialiasing; masks by their nearest pixel. A slice
-/// of a volume that shows less than the minimum content is left out, unless its mask marks something.
+/// the whole volume. Planes are fitted to the square of a frame as the specification says, with antialiasing; masks by their nearest
+/// pixel. A frame of a volume that shows less than the minimum content is left out, unless its mask marks something.
 ///
 /// # Errors
 /// [`NormaliseError`].
 pub fn normalise(parts: &[Part<'_>], modality: Modality, spec: &IngestSpec) -> Result<Vec<Normalised>, NormaliseError> {
-    let range = grey_range(parts, modality, spec)?;
-    let is_volume = parts.iter().map(|part| part.decoded.volume.planes().len()).sum::<usize>() > 1;
-    parts.iter().map(|part| frames(part, range, modality, is_volume, spec)).collect()
+    let scaling = Scaling::of(parts, modality, spec)?;
+    parts.iter().map(|part| frames(part, &scaling, modality, spec)).collect()
+}
+
+/// What the planes of a volume are shown by, where their files say nothing that counts.
+struct Scaling {
+    ranges: Ranges,
+    by_display: bool,
+    is_volume: bool,
+}
+
+enum Ranges {
+    Windows(Vec<GreyRange>),
+    Fitted(GreyRange),
 }
 
 fn frames(
     part: &Part<'_>,
-    range: GreyRange,
+    scaling: &Scaling,
     modality: Modality,
-    is_volume: bool,
     spec: &IngestSpec,
 ) -> Result<Normalised, NormaliseError> {
     let volume = &part.decoded.volume;
@@ -104,39 +117,55 @@ fn frames(
     for (index, plane) in volume.planes().enumerate() {
         let classes = part.labels.map(|labels| &labels.classes[index * plane_pixels..(index + 1) * plane_pixels]);
         let marked = classes.is_some_and(|classes| classes.iter().any(|&class| class != 0));
-        let deep: Vec<u16> = plane.iter().map(|&value| range.level(value, inverted)).collect();
-        let levels = resize::levels(&deep, volume.width, volume.height, &placement).ok_or(NormaliseError::Resize {
-            width: volume.width,
-            height: volume.height,
-            side,
-        })?;
-        if is_volume && !marked && content(&levels) < spec.minimum_content {
-            normalised.nearly_empty += 1;
-            continue;
-        }
         let classes = classes.map(|classes| resize::nearest(classes, volume.width, &placement));
-        normalised.frames.push(NormalisedFrame { levels, classes, source: hash(plane, volume.width) });
+        let values = hash(plane, volume.width);
+        for curve in scaling.curves(part.decoded, index) {
+            let deep = curve.levels(plane, inverted);
+            let levels = resize::levels(&deep, volume.width, volume.height, &placement)
+                .ok_or(NormaliseError::Resize { width: volume.width, height: volume.height, side })?;
+            if scaling.is_volume && !marked && content(&levels) < spec.minimum_content {
+                normalised.nearly_empty += 1;
+                continue;
+            }
+            normalised.frames.push(NormalisedFrame { levels, classes: classes.clone(), source: curve.source(values) });
+        }
     }
     Ok(normalised)
 }
 
-fn grey_range(parts: &[Part<'_>], modality: Modality, spec: &IngestSpec) -> Result<GreyRange, NormaliseError> {
-    let values: Vec<&[f32]> = parts.iter().map(|part| part.decoded.volume.voxels.as_slice()).collect();
-    if !values.iter().copied().flatten().any(|value| value.is_finite()) {
-        return Err(NormaliseError::NothingFinite);
-    }
-    let width = parts.first().map_or(1, |part| part.decoded.volume.width as usize);
-    let display = parts.iter().all(|part| part.decoded.scale == Scale::Display);
-    Ok(match (modality, display) {
-        (Modality::Ct, false) => GreyRange::new(spec.ct_window.low as f32, spec.ct_window.high as f32),
-        (Modality::Ct | Modality::XRay | Modality::Ultrasound, true) => GreyRange::new(0.0, 255.0),
-        (Modality::Mr | Modality::Pet, _) | (Modality::XRay | Modality::Ultrasound, false) => {
-            GreyRange::of_percentiles(&values, width, spec.percentiles.low, spec.percentiles.high)
+impl Scaling {
+    fn of(parts: &[Part<'_>], modality: Modality, spec: &IngestSpec) -> Result<Self, NormaliseError> {
+        let values: Vec<&[f32]> = parts.iter().map(|part| part.decoded.volume.voxels.as_slice()).collect();
+        if !values.iter().copied().flatten().any(|value| value.is_finite()) {
+            return Err(NormaliseError::NothingFinite);
         }
-    })
+        let width = parts.first().map_or(1, |part| part.decoded.volume.width as usize);
+        let display = parts.iter().all(|part| part.decoded.scale == Scale::Display);
+        let projection = matches!(modality, Modality::XRay | Modality::Ultrasound);
+        let window = |&Window { low, high }: &Window| GreyRange::new(low as f32, high as f32);
+        let ranges = match (modality, display) {
+            (Modality::Ct, false) => Ranges::Windows(spec.ct_windows.iter().map(window).collect()),
+            (Modality::Ct | Modality::XRay | Modality::Ultrasound, true) => Ranges::Fitted(GreyRange::new(0.0, 255.0)),
+            (Modality::Mr | Modality::Pet, _) | (Modality::XRay | Modality::Ultrasound, false) => {
+                Ranges::Fitted(GreyRange::of_percentiles(&values, width, spec.percentiles.low, spec.percentiles.high))
+            }
+        };
+        let is_volume = parts.iter().map(|part| part.decoded.volume.planes().len()).sum::<usize>() > 1;
+        Ok(Self { ranges, by_display: projection && spec.xray_range == XrayRange::Voi, is_volume })
+    }
+
+    /// What a plane of a file is shown by: a frame each.
+    fn curves<'a>(&self, decoded: &'a Decoded, plane: usize) -> Vec<Curve<'a>> {
+        let stated: Option<&Voi> = decoded.voi.get(plane).filter(|_| self.by_display);
+        match (stated, &self.ranges) {
+            (Some(voi), _) => vec![Curve::Display(voi)],
+            (None, Ranges::Fitted(range)) => vec![Curve::Fitted(*range)],
+            (None, Ranges::Windows(windows)) => windows.iter().copied().map(Curve::Window).collect(),
+        }
+    }
 }
 
-fn hash(plane: &[f32], width: u32) -> [u8; 32] {
+fn hash(plane: &[f32], width: u32) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&width.to_le_bytes());
     // In pieces, so that no copy of the plane is made.
@@ -147,7 +176,7 @@ fn hash(plane: &[f32], width: u32) -> [u8; 32] {
         }
         hasher.update(&bytes[..4 * piece.len()]);
     }
-    *hasher.finalize().as_bytes()
+    hasher.finalize()
 }
 
 /// The share of pixels that differ from the background.

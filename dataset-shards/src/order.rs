@@ -10,6 +10,7 @@
 
 mod epoch;
 mod keyed;
+pub mod quality;
 
 use std::ops::Range;
 
@@ -17,6 +18,9 @@ use vismae_core::ids::{Epoch, Rank, WorldSize};
 
 pub use epoch::{EpochOrder, RowRef};
 pub use keyed::sample_key;
+
+/// Row groups that rows of a lane are shuffled within in a pre-training: wide enough to mix sources, narrow enough to bound memory.
+pub const PRETRAIN_WINDOW: u32 = 4;
 
 /// What decides the order besides the row groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! `vismae corpora`.
 
+mod shuffle;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -49,6 +51,8 @@ enum What {
         #[arg(long = "corpus-version", value_name = "NUMBER")]
         version: Option<u64>,
     },
+    /// Show how well the order of a pre-training mixes a corpus, beside a full shuffle and none
+    Shuffle(shuffle::Options),
 }
 
 fn corpus_name(name: &str) -> Result<CorpusName, String> {
@@ -85,6 +89,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
             format.result(&view, show)
         }
         What::Verify { name, version } => verify(&store, &name, version, format).await,
+        What::Shuffle(options) => shuffle::run(&store, options, format).await,
         What::List => {
             let mut views = Vec::new();
             for name in Manifest::corpora(&store).await.or_fail(Exit::WorkFailed)? {

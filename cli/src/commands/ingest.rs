@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use vismae_core::ids::{CorpusName, JobName, PipelineId};
-use vismae_core::spec::{Fit, IngestSpec, JobKind, JobSpec, PipelineSpec, Window};
+use vismae_core::spec::{Fit, IngestSpec, JobKind, JobSpec, PipelineSpec, Window, XrayRange};
 use vismae_shards::ingest::{self, IngestError, IngestOptions, IngestProgress, IngestSummary, PseudonymKey};
 use vismae_shards::store::Store;
 
@@ -39,13 +39,16 @@ pub(super) struct Options {
     /// How an image that is not square becomes a frame: stretch, pad or crop
     #[arg(long, value_name = "FIT", default_value = Fit::Stretch.word(), value_parser = fit)]
     fit: Fit,
-    /// Hounsfield units kept of CT, as LOW,HIGH
-    #[arg(long, value_name = "LOW,HIGH", value_parser = range, allow_hyphen_values = true)]
-    ct_window: Option<Window>,
+    /// Hounsfield units kept of CT, as LOW,HIGH; given several times, a slice gives a frame for each
+    #[arg(long = "ct-window", value_name = "LOW,HIGH", value_parser = range, allow_hyphen_values = true)]
+    ct_windows: Vec<Window>,
     /// Percentiles of a volume kept of MR and PET, as LOW,HIGH
     #[arg(long, value_name = "LOW,HIGH", value_parser = range)]
     percentiles: Option<Window>,
-    /// Smallest share of non-background pixels of a slice that is kept
+    /// What is kept of X-ray and ultrasound deeper than 8 bits: voi (as the file says) or percentiles
+    #[arg(long, value_name = "RANGE", default_value = XrayRange::Voi.word(), value_parser = xray_range)]
+    xray_range: XrayRange,
+    /// Smallest share of non-background pixels of a frame of a volume that is kept
     #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_MINIMUM_CONTENT)]
     minimum_content: f64,
     /// Files decoded at the same time [default: the cores]
@@ -55,6 +58,10 @@ pub(super) struct Options {
 
 fn fit(word: &str) -> Result<Fit, String> {
     Fit::from_word(word).ok_or_else(|| "expected stretch, pad or crop".to_owned())
+}
+
+fn xray_range(word: &str) -> Result<XrayRange, String> {
+    XrayRange::from_word(word).ok_or_else(|| "expected voi or percentiles".to_owned())
 }
 
 fn range(text: &str) -> Result<Window, String> {
@@ -99,16 +106,20 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
 
 /// What is to be done, checked by the rules that hold for a job of a pipeline too.
 fn specification(options: &Options) -> Result<(IngestSpec, String), Failure> {
-    let [ct_low, ct_high] = DEFAULT_CT_WINDOW;
-    let [percentile_low, percentile_high] = DEFAULT_PERCENTILES;
+    let default = |[low, high]: [f64; 2]| Window { low, high };
+    let ct_windows = match &options.ct_windows[..] {
+        [] => vec![default(DEFAULT_CT_WINDOW)],
+        given => given.to_vec(),
+    };
     let absolute = |input: &PathBuf| std::path::absolute(input).map(|path| path.to_string_lossy().into_owned());
     let spec = IngestSpec {
         corpus: CorpusName::new(&options.corpus).or_fail(Exit::Usage)?,
         inputs: options.inputs.iter().map(absolute).collect::<Result<_, _>>().or_fail(Exit::Usage)?,
         image_size: options.image_size,
         fit: options.fit,
-        ct_window: options.ct_window.unwrap_or(Window { low: ct_low, high: ct_high }),
-        percentiles: options.percentiles.unwrap_or(Window { low: percentile_low, high: percentile_high }),
+        ct_windows,
+        percentiles: options.percentiles.unwrap_or(default(DEFAULT_PERCENTILES)),
+        xray_range: options.xray_range,
         minimum_content: options.minimum_content,
         // This process and its threads.
         workers: 1,
@@ -192,7 +203,7 @@ fn describe(view: &SummaryView) -> String {
     for (count, what) in [
         (view.unchanged, "files unchanged since an earlier ingest, and not read again"),
         (view.duplicates, "frames left out as duplicates"),
-        (view.nearly_empty, "slices left out as nearly empty"),
+        (view.nearly_empty, "frames of volumes left out as nearly empty"),
         (view.not_images, "files without an image"),
     ] {
         if count > 0 {

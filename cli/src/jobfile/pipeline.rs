@@ -196,8 +196,17 @@ impl Builder<'_> {
         match rest {
             "" if finetune.is_some() => table.key("name"),
             "" => table,
-            rest => rest.split('.').fold(table, |place, key| place.key(key)),
+            rest => rest.split('.').fold(table, step_into),
         }
+    }
+}
+
+/// One step of a dotted path, `key` or `key[index]`.
+fn step_into(place: Place, step: &str) -> Place {
+    let item = step.strip_suffix(']').and_then(|step| step.split_once('['));
+    match item.and_then(|(key, index)| Some((key, index.parse().ok()?))) {
+        Some((key, index)) => place.key(key).index(index),
+        None => place.key(step),
     }
 }
 
@@ -225,8 +234,9 @@ fn ingest_spec(table: &CorpusTable, inputs: Vec<String>) -> IngestSpec {
         inputs,
         image_size: table.image_size,
         fit: table.fit.0,
-        ct_window: window(table.ct_window),
+        ct_windows: table.ct_windows.iter().copied().map(window).collect(),
         percentiles: window(table.percentiles),
+        xray_range: table.xray_range.0,
         minimum_content: table.minimum_content,
         workers: table.workers,
     }

@@ -2,7 +2,7 @@
 
 use deserr::Deserr;
 use vismae_core::ids::{CorpusName, InvalidName, JobName, NAME_MAX, PipelineId};
-use vismae_core::spec::{FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, Modality};
+use vismae_core::spec::{FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, Modality, XrayRange};
 
 use super::fault::{Faults, Refusal};
 
@@ -35,10 +35,12 @@ pub(super) struct CorpusTable {
     pub(super) image_size: u32,
     #[deserr(default = FitWord(Fit::Stretch))]
     pub(super) fit: FitWord,
-    #[deserr(default = DEFAULT_CT_WINDOW)]
-    pub(super) ct_window: [f64; 2],
+    #[deserr(default = vec![DEFAULT_CT_WINDOW])]
+    pub(super) ct_windows: Vec<[f64; 2]>,
     #[deserr(default = DEFAULT_PERCENTILES)]
     pub(super) percentiles: [f64; 2],
+    #[deserr(default = XrayRangeWord(XrayRange::Voi))]
+    pub(super) xray_range: XrayRangeWord,
     #[deserr(default = DEFAULT_MINIMUM_CONTENT)]
     pub(super) minimum_content: f64,
     #[deserr(default = INGEST_WORKERS_DEFAULT)]
@@ -51,9 +53,10 @@ pub(crate) const DEFAULT_IMAGE_SIZE: u32 = 224;
 pub(crate) const DEFAULT_CT_WINDOW: [f64; 2] = [-160.0, 240.0];
 /// Percentiles kept of an MR or PET volume.
 pub(crate) const DEFAULT_PERCENTILES: [f64; 2] = [0.5, 99.5];
-/// Share of non-background pixels below which a slice of a volume is left out.
+/// Share of non-background pixels below which a frame of a volume is left out.
 pub(crate) const DEFAULT_MINIMUM_CONTENT: f64 = 0.02;
-const DEFAULT_LANES: u32 = 8;
+/// Streams that a global batch is drawn from.
+pub(crate) const DEFAULT_LANES: u32 = 8;
 const DEFAULT_WEIGHT_DECAY: f64 = 0.05;
 
 /// `[model]`: a named size, and what differs from it.
@@ -180,6 +183,15 @@ pub(super) struct FitWord(pub(super) Fit);
 
 fn fit(word: &str) -> Result<FitWord, Refusal> {
     Fit::from_word(word).map(FitWord).ok_or_else(|| none_of(word, &Fit::ALL.map(Fit::word)))
+}
+
+/// Where the grey range of deep X-rays comes from, by its word.
+#[derive(Debug, Clone, Copy, Deserr)]
+#[deserr(error = Faults, try_from(&String) = xray_range -> Refusal)]
+pub(super) struct XrayRangeWord(pub(super) XrayRange);
+
+fn xray_range(word: &str) -> Result<XrayRangeWord, Refusal> {
+    XrayRange::from_word(word).map(XrayRangeWord).ok_or_else(|| none_of(word, &XrayRange::ALL.map(XrayRange::word)))
 }
 
 /// A modality by one of its codes.

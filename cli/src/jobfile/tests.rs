@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use vismae_core::spec::{Initialisation, JobKind, Modality, PipelineSpec};
+use vismae_core::spec::{Initialisation, JobKind, Modality, PipelineSpec, Window, XrayRange};
 
 use super::{Overrides, parse};
 
@@ -68,7 +68,8 @@ fn a_sound_file_becomes_a_pipeline() {
     assert_eq!(names(&spec, 3), ("scratch", vec!["pretrain"]), "a baseline leaves the slots to the pre-training");
     let JobKind::Ingest(ingest) = &spec.jobs[0].kind else { panic!() };
     assert_eq!(ingest.inputs, ["/jobs/images", "/more/manifest.csv"]);
-    assert_eq!((ingest.ct_window.low, ingest.ct_window.high), (-160.0, 240.0));
+    assert_eq!(ingest.ct_windows, [Window { low: -160.0, high: 240.0 }]);
+    assert_eq!(ingest.xray_range, XrayRange::Voi);
     let JobKind::Pretrain(pretrain) = &spec.jobs[1].kind else { panic!() };
     assert_eq!((pretrain.lanes, pretrain.optimiser.weight_decay, pretrain.seed), (8, 0.05, 0));
     let JobKind::Finetune(classify) = &spec.jobs[2].kind else { panic!() };
@@ -164,12 +165,24 @@ fn faults_are_told_in_the_words_of_the_file() {
             &["23: `finetune[1].name` job name `classify` is used twice, expected a name of its own for each job"],
         ),
         (
-            &[("image_size = 64", "image_size = 64\nct_window = [1.0]")],
-            &["8: `corpus.ct_window` has 1 items, expected 2"],
+            &[("image_size = 64", "image_size = 64\nct_windows = [[1.0]]")],
+            &["8: `corpus.ct_windows[0]` has 1 items, expected 2"],
+        ),
+        (&[("image_size = 64", "image_size = 64\nct_windows = [-160, 240]")], &["XX"]),
+        (
+            &[("image_size = 64", "image_size = 64\nct_windows = []")],
+            &["8: `corpus.ct_windows` holds 0 windows, expected 1 to 8"],
         ),
         (
-            &[("image_size = 64", "image_size = 64\nct_window = [9, 1]")],
-            &["8: `corpus.ct_window` is [9, 1], expected the lower bound first"],
+            &[("image_size = 64", "image_size = 64\nct_windows = [\n[0, 80],\n[9, 1],\n[0, 80],\n]")],
+            &[
+                "10: `corpus.ct_windows[1]` is [9, 1], expected the lower bound first",
+                "11: `corpus.ct_windows[2]` is [0, 80], as `[0]` is: expected each window once",
+            ],
+        ),
+        (
+            &[("image_size = 64", "image_size = 64\nxray_range = \"window\"")],
+            &["8: `corpus.xray_range` is `window`, expected one of `voi`, `percentiles`"],
         ),
         (
             &[("store = \"/data/store\"\n", "")],

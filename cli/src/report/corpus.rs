@@ -27,8 +27,8 @@ pub(super) fn section(corpus: &Corpus, tables: &mut Tables) -> Markup {
         p.lead {
             (number::counted(manifest.counts.frames, "frame")) " of "
             (recipe.image_size) "\u{202f}×\u{202f}" (recipe.image_size) " pixels in "
-            (number::counted(manifest.shards.len() as u64, "shard")) "; CT windowed from "
-            (signed(recipe.ct_window[0])) " to " (signed(recipe.ct_window[1])) " HU, MR and PET scaled between the percentiles "
+            (number::counted(manifest.shards.len() as u64, "shard")) "; CT windowed "
+            (windows(&recipe.ct_windows)) " HU, MR and PET scaled between the percentiles "
             (recipe.percentiles[0]) " and " (recipe.percentiles[1]) ". Patients never straddle splits."
         }
         @if !manifest.classes.is_empty() { p.about { "Classes: " (manifest.classes.join(", ")) "." } }
@@ -45,6 +45,11 @@ pub(super) fn section(corpus: &Corpus, tables: &mut Tables) -> Markup {
     tables.add(frames);
     tables.add(refusals);
     body
+}
+
+fn windows(windows: &[[f64; 2]]) -> String {
+    let one = |&[low, high]: &[f64; 2]| format!("from {} to {}", signed(low), signed(high));
+    windows.iter().map(one).collect::<Vec<_>>().join(" and ")
 }
 
 fn signed(value: f64) -> String {

@@ -7,7 +7,9 @@ mod pretrain;
 mod violation;
 
 pub use finetune::{FinetuneSpec, FinetuneTask, Initialisation, Selection};
-pub use ingest::{Fit, INGEST_WORKERS_DEFAULT, INGEST_WORKERS_MAX, IngestSpec, Modality, Window};
+pub use ingest::{
+    CT_WINDOWS_MAX, Fit, INGEST_WORKERS_DEFAULT, INGEST_WORKERS_MAX, IngestSpec, Modality, Window, XrayRange,
+};
 pub use model::ModelSpec;
 pub use pretrain::{OptimiserSpec, PretrainSpec};
 pub use violation::{Violation, Violations};

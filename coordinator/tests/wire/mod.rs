@@ -14,7 +14,7 @@ use vismae_coordinator::server::{Config, Running, serve};
 use vismae_core::ids::{CorpusName, JobName, PipelineId};
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec,
-    PipelineSpec, PretrainSpec, Selection, Window,
+    PipelineSpec, PretrainSpec, Selection, Window, XrayRange,
 };
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::v1::agent_message::Message;
@@ -221,8 +221,9 @@ fn ingest() -> JobSpec {
         corpus: corpus(),
         inputs: vec!["phantom".into()],
         image_size: 64,
-        ct_window: Window { low: -160.0, high: 240.0 },
+        ct_windows: vec![Window { low: -160.0, high: 240.0 }],
         percentiles: Window { low: 0.5, high: 99.5 },
+        xray_range: XrayRange::Voi,
         fit: Fit::Stretch,
         minimum_content: 0.02,
         workers: 1,

@@ -12,6 +12,7 @@ mod rle;
 mod samples;
 mod shape;
 mod suv;
+mod voi;
 
 use std::borrow::Cow;
 
@@ -19,7 +20,7 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use vismae_core::spec::Modality;
 
-use super::{DecodeError, Decoded, Scale, Volume};
+use super::{DecodeError, Decoded, Note, Scale, Volume};
 use attributes::Attributes;
 use codec::Syntax;
 use modality::Transform;
@@ -31,6 +32,7 @@ use suv::Suv;
 
 pub(crate) use geometry::{Slice, Stack};
 pub(super) use open::is_without_preamble;
+pub use voi::Voi;
 
 /// Sequences that decide what pixels mean, or which of them are kept.
 const DECISIVE: [Tag; 5] = [
@@ -62,6 +64,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         regions.blank_outside(values, shape.columns as usize);
     }
     let display = shape.bits_stored <= 8 && !pixels.grey.is_deep() && transforms.iter().all(Transform::is_identity);
+    let voi = if display { voi::Reading::Absent } else { voi::Reading::of(attributes, &shape, &voxels) };
+    let [of_regions, burned_in] = regions.notes();
+    let notes = [
+        suv.note(),
+        of_regions,
+        burned_in,
+        // Of the others no window of the file is used.
+        (voi == voi::Reading::Unusable && matches!(modality, Some(Modality::XRay | Modality::Ultrasound)))
+            .then_some(Note::VoiUnusable),
+        voi::has_overlays(attributes).then_some(Note::OverlayPlanes),
+    ];
     Ok(Decoded {
         volume: Volume { width: shape.columns, height: shape.rows, voxels, spacing_mm: geometry::spacing(attributes) },
         modality,
@@ -69,7 +82,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         study: attributes.text(tags::STUDY_INSTANCE_UID).or_else(|| attributes.text(tags::SERIES_INSTANCE_UID)),
         scale: if display { Scale::Display } else { Scale::Measured },
         inverted: shape.inverted,
-        notes: suv.note().into_iter().chain(regions.note()).collect(),
+        voi: match voi {
+            voi::Reading::Usable(vois) => vois,
+            voi::Reading::Absent | voi::Reading::Unusable => Vec::new(),
+        },
+        notes: notes.into_iter().flatten().collect(),
         grid: None,
     })
 }

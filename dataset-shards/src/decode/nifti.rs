@@ -51,6 +51,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
         study: None,
         scale: Scale::Measured,
         inverted: false,
+        voi: Vec::new(),
         notes: if grid.affine.is_none() { vec![Note::OrientationUnknown] } else { Vec::new() },
         grid: Some(grid),
     })

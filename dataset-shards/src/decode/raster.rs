@@ -29,6 +29,7 @@ pub(super) fn decode(bytes: &[u8], format: ImageFormat) -> Result<Decoded, Decod
         study: None,
         scale,
         inverted: false,
+        voi: Vec::new(),
         notes: Vec::new(),
         grid: None,
     })

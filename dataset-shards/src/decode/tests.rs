@@ -5,6 +5,7 @@ mod hard_cases;
 mod labels;
 mod nifti;
 mod raster;
+mod voi;
 
 use std::path::PathBuf;
 

@@ -51,7 +51,7 @@ pub(super) struct Prepared {
     /// Of the stored frames.
     pub(super) spacing_mm: Option<[f32; 2]>,
     pub(super) frames: Vec<PreparedFrame>,
-    /// Slices left out because they show little but background.
+    /// Frames left out because they show little but background.
     pub(super) nearly_empty: u64,
     /// What is unusual about the file.
     pub(super) notes: Vec<Note>,
@@ -61,7 +61,7 @@ pub(super) struct Prepared {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct PreparedFrame {
     pub(super) id: SampleId,
-    /// Of the source values: the same image scaled within another volume has another id, and the same source.
+    /// Of the source values and the CT window: the same image scaled within another volume has another id, and the same source.
     pub(super) source: Digest,
     /// Of the encoded mask.
     pub(super) mask: Option<Digest>,

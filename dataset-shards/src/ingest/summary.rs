@@ -25,7 +25,7 @@ pub struct IngestSummary {
     pub not_images: u64,
     /// Frames left out because their pixels are in the version already.
     pub duplicates: u64,
-    /// Slices of volumes left out because they show little but background.
+    /// Frames of volumes left out because they show little but background.
     pub nearly_empty: u64,
     /// Files that are unusual in a way that is no fault, by the code of the note.
     pub notes: BTreeMap<&'static str, u64>,

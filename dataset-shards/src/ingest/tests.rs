@@ -2,6 +2,7 @@
 
 mod crews;
 mod versions;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

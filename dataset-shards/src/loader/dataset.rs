@@ -1,5 +1,7 @@
 //! The frames of one split that match a selection.
 
+mod origins;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,6 +18,8 @@ use crate::manifest::Manifest;
 use crate::order::RowRef;
 use crate::split::Split;
 use crate::store::Store;
+
+pub use origins::Origins;
 
 /// Shards or row groups read at the same time: hides the latency of an object store without crowding a disk.
 const CONCURRENT_READS: usize = 8;
@@ -74,8 +78,9 @@ impl Dataset {
         Ok(Self { shards, groups, side: manifest.recipe.image_size, needs, classes: manifest.classes.clone() })
     }
 
-    /// Keeps a share of the groups, the same for every class (for every modality, where frames have no label), rounded up. The
-    /// groups of a smaller share are among those of a larger one.
+    /// Keeps a share of the groups, the same for every class, rounded up: patients with all their frames, so that a share of the
+    /// masks is one of the patients who have some. Where frames have no label, as most that have a mask, the same for every
+    /// modality. The groups of a smaller share are among those of a larger one.
     ///
     /// # Errors
     /// [`LoadError`].

@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Turns a group into its place in the queue; not used for anything else.
 const CONTEXT: &str = "vismae 2026 label fraction v1";
 
+/// A count that is above a whole number by less than this is that number: 0.07 times 100 is 7, and not 7.000000000000001.
+const ROUNDING: f64 = 1e-9;
+
 /// The groups that a share of the labels consists of. A stratum gives the same share of its groups, rounded up, in an order
-/// that depends on the group alone: the groups of a smaller share are among those of a larger one, and stay when a corpus grows
-/// by others as far as the counts allow.
+/// that depends on the group alone, which is a pseudonym: the groups of a smaller share are among those of a larger one, and
+/// those of a share stay in it when files of theirs or other groups are added, until newcomers that sort before them take their
+/// places.
 pub(super) fn chosen_groups<'a>(strata: &BTreeMap<String, BTreeSet<&'a str>>, fraction: f64) -> BTreeSet<&'a str> {
     let place = |group: &str| blake3::derive_key(CONTEXT, group.as_bytes());
     let chosen = strata.values().flat_map(|groups| {
         let mut queue: Vec<_> = groups.iter().map(|&group| (place(group), group)).collect();
         queue.sort_unstable();
-        let count = (fraction * queue.len() as f64).ceil() as usize;
+        let count = (fraction * queue.len() as f64 - ROUNDING).ceil().max(1.0) as usize;
         queue.into_iter().take(count).map(|(_, group)| group)
     });
     chosen.collect()
@@ -44,21 +48,47 @@ mod tests {
         (0..count).map(|group| (format!("group {group}"), ["a", "b", "b", "b"][group % 4].to_owned())).collect()
     }
 
+    fn strata_of(groups: &[(String, String)]) -> BTreeMap<String, BTreeSet<&str>> {
+        strata(groups.iter().map(|(group, label)| (group.as_str(), label.clone())))
+    }
+
     proptest! {
         #[test]
         fn a_smaller_share_lies_inside_a_larger_one_and_every_stratum_gives_its_share(
             count in 1_usize..200, one in 0.01_f64..=1.0, other in 0.01_f64..=1.0,
         ) {
             let groups = groups(count);
-            let strata = strata(groups.iter().map(|(group, label)| (group.as_str(), label.clone())));
+            let strata = strata_of(&groups);
             let (smaller, larger) = (chosen_groups(&strata, one.min(other)), chosen_groups(&strata, one.max(other)));
             prop_assert!(smaller.is_subset(&larger));
             for members in strata.values() {
                 let found = members.iter().filter(|group| smaller.contains(*group)).count();
-                prop_assert_eq!(found, (one.min(other) * members.len() as f64).ceil() as usize);
+                prop_assert_eq!(found, (one.min(other) * members.len() as f64 - ROUNDING).ceil() as usize);
             }
             prop_assert_eq!(chosen_groups(&strata, 1.0).len(), count);
         }
+    }
+
+    #[test]
+    fn a_share_that_comes_out_even_is_not_rounded_up() {
+        let groups = groups(400);
+        let strata = strata(groups.iter().map(|(group, _)| (group.as_str(), "a".to_owned())));
+        for percent in 1..=100_u32 {
+            let chosen = chosen_groups(&strata, f64::from(percent) / 100.0);
+            assert_eq!(chosen.len(), 4 * percent as usize, "{percent} %");
+        }
+    }
+
+    #[test]
+    fn a_share_stays_what_it_is_when_a_corpus_grows_but_for_the_places_that_newcomers_take() {
+        let (few, many) = (groups(100), groups(110));
+        let (before, after) = (strata_of(&few), strata_of(&many));
+        let (before, after) = (chosen_groups(&before, 0.2), chosen_groups(&after, 0.2));
+        let newcomers = after.iter().filter(|group| !few.iter().any(|(old, _)| old == *group)).count();
+        assert!(before.difference(&after).count() <= newcomers, "{before:?} {after:?}");
+        // Frames that are added to groups change nothing.
+        let twice: Vec<_> = few.iter().chain(&few).cloned().collect();
+        assert_eq!(chosen_groups(&strata_of(&twice), 0.2), before);
     }
 
     #[test]

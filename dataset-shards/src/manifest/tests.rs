@@ -13,8 +13,9 @@ fn manifest(version: u64) -> Manifest {
         recipe: Recipe {
             fit: "stretch".to_owned(),
             image_size: 64,
-            ct_window: [-1000.0, 1000.0],
+            ct_windows: vec![[-1000.0, 1000.0], [-160.0, 240.0]],
             percentiles: [0.5, 99.5],
+            xray_range: "voi".to_owned(),
             minimum_content: 0.05,
         },
         classes: vec!["benign".to_owned(), "malignant".to_owned()],

@@ -36,6 +36,11 @@ impl GreyRange {
         Self::new(finite().fold(f32::INFINITY, f32::min), finite().fold(f32::NEG_INFINITY, f32::max))
     }
 
+    /// Black and white.
+    pub(super) fn bounds(self) -> [f32; 2] {
+        [self.low, self.high]
+    }
+
     /// The level of a value, of 16 bits. Black where the range is empty or the value is no number.
     pub(super) fn level(self, value: f32, inverted: bool) -> u16 {
         if !value.is_finite() {

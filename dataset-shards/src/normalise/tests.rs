@@ -1,7 +1,7 @@
 //! Whole files of every modality, made by hand.
 
 use vismae_core::ids::CorpusName;
-use vismae_core::spec::{Fit, Window};
+use vismae_core::spec::{Fit, Window, XrayRange};
 
 use super::*;
 use crate::decode::Volume;
@@ -11,8 +11,9 @@ fn spec(image_size: u32) -> IngestSpec {
         corpus: CorpusName::new("c").unwrap(),
         inputs: vec![],
         image_size,
-        ct_window: Window { low: -1000.0, high: 1000.0 },
+        ct_windows: vec![Window { low: -1000.0, high: 1000.0 }],
         percentiles: Window { low: 0.0, high: 100.0 },
+        xray_range: XrayRange::Voi,
         fit: Fit::Stretch,
         minimum_content: 0.1,
         workers: 1,
@@ -21,7 +22,17 @@ fn spec(image_size: u32) -> IngestSpec {
 
 fn decoded(scale: Scale, inverted: bool, width: u32, height: u32, voxels: Vec<f32>) -> Decoded {
     let volume = Volume { width, height, voxels, spacing_mm: None };
-    Decoded { volume, modality: None, patient: None, study: None, scale, inverted, notes: Vec::new(), grid: None }
+    Decoded {
+        volume,
+        modality: None,
+        patient: None,
+        study: None,
+        scale,
+        inverted,
+        voi: Vec::new(),
+        notes: Vec::new(),
+        grid: None,
+    }
 }
 
 fn one(
@@ -91,4 +102,57 @@ fn masks_follow_their_image_to_the_new_size() {
     let frame = one(&image, Modality::Ultrasound, Some(&labels), &spec(4)).unwrap().frames.remove(0);
     assert_eq!(frame.classes.unwrap(), [0, 0, 3, 3].repeat(4));
     assert_eq!(frame.levels.len(), 16);
+}
+
+fn windows(windows: &[[f64; 2]]) -> Vec<Window> {
+    windows.iter().map(|&[low, high]| Window { low, high }).collect()
+}
+
+#[test]
+fn each_ct_window_gives_a_frame_of_each_slice_and_single_frames_stay_what_they_were() {
+    let slices = decoded(Scale::Measured, false, 2, 2, vec![-900.0, 0.0, 60.0, 900.0, -1000.0, 20.0, 40.0, 80.0]);
+    let labels = LabelVolume { classes: vec![0, 1, 2, 0, 0, 0, 3, 0] };
+    let of = |ct_windows: &[[f64; 2]]| {
+        let spec = IngestSpec { ct_windows: windows(ct_windows), ..spec(2) };
+        one(&slices, Modality::Ct, Some(&labels), &spec).unwrap().frames
+    };
+    let both = of(&[[-1000.0, 1000.0], [0.0, 80.0]]);
+    let apart = [of(&[[-1000.0, 1000.0]]), of(&[[0.0, 80.0]])];
+    assert_eq!(both, [&apart[0][0], &apart[1][0], &apart[0][1], &apart[1][1]].map(Clone::clone));
+    assert_eq!(both[1].levels, [0, 0, 191, 255]);
+    assert_eq!(both[0].classes, both[1].classes);
+    let sources: std::collections::BTreeSet<_> = both.iter().map(|frame| frame.source).collect();
+    assert_eq!(sources.len(), 4, "through another window the same values are another image");
+}
+
+#[test]
+fn nearly_empty_is_a_frame_and_not_its_slice() {
+    let slices = decoded(Scale::Measured, false, 2, 2, vec![-700.0; 8]);
+    let spec = IngestSpec { ct_windows: windows(&[[-1000.0, 0.0], [0.0, 80.0]]), ..spec(2) };
+    let normalised = one(&slices, Modality::Ct, None, &spec).unwrap();
+    assert_eq!((normalised.frames.len(), normalised.nearly_empty), (2, 2));
+}
+
+#[test]
+fn a_ct_picture_of_eight_bits_has_no_windows() {
+    let picture = decoded(Scale::Display, false, 2, 2, vec![0.0, 7.0, 100.0, 200.0]);
+    let spec = IngestSpec { ct_windows: windows(&[[-1000.0, 1000.0], [0.0, 80.0]]), ..spec(2) };
+    let frames = one(&picture, Modality::Ct, None, &spec).unwrap().frames;
+    assert_eq!(frames.iter().map(|frame| frame.levels.clone()).collect::<Vec<_>>(), [[0, 7, 100, 200]]);
+}
+
+#[test]
+fn a_deep_film_is_shown_as_its_file_says_unless_percentiles_are_asked_for() {
+    let mut film = decoded(Scale::Measured, true, 2, 2, vec![0.0, 1000.0, 2000.0, 4000.0]);
+    film.voi = vec![Voi::Linear { low: 1000.0, high: 3000.0 }];
+    let of = |xray_range, modality| {
+        one(&film, modality, None, &IngestSpec { xray_range, ..spec(2) }).unwrap().frames.remove(0)
+    };
+    let [shown, scaled] = XrayRange::ALL.map(|range| of(range, Modality::XRay));
+    // The file says that low values are bright.
+    assert_eq!(shown.levels, [255, 255, 128, 0]);
+    assert_eq!(scaled.levels, [255, 191, 128, 0]);
+    assert_eq!(shown.source, scaled.source);
+    assert_eq!(of(XrayRange::Voi, Modality::Ct).levels, [128, 255, 255, 255], "Hounsfield units have windows of ours");
+    assert_eq!(of(XrayRange::Voi, Modality::Mr).levels, scaled.levels);
 }

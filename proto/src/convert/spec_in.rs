@@ -3,7 +3,7 @@
 use vismae_core::ids::{CorpusName, JobName, PipelineId};
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, IngestSpec, Initialisation, JobKind, JobSpec, Modality,
-    ModelSpec, OptimiserSpec, PipelineSpec, PretrainSpec, Selection, Violations, Window,
+    ModelSpec, OptimiserSpec, PipelineSpec, PretrainSpec, Selection, Violations, Window, XrayRange,
 };
 
 use super::fields::Fields;
@@ -64,7 +64,6 @@ fn job(fields: &mut Fields<'_>, index: usize, wire: &v1::JobSpec) -> Option<JobS
 
 fn ingest(fields: &mut Fields<'_>, wire: &v1::IngestSpec) -> Option<IngestSpec> {
     let corpus = fields.value("corpus", CorpusName::new(&wire.corpus));
-    let ct_window = fields.present("ct_window", &wire.ct_window);
     let percentiles = fields.present("percentiles", &wire.percentiles);
     let fit = match v1::Fit::try_from(wire.fit) {
         Ok(v1::Fit::Unspecified | v1::Fit::Stretch) => Some(Fit::Stretch),
@@ -72,13 +71,19 @@ fn ingest(fields: &mut Fields<'_>, wire: &v1::IngestSpec) -> Option<IngestSpec> 
         Ok(v1::Fit::Crop) => Some(Fit::Crop),
         Err(_) => fields.refuse("fit", format!("is {}, expected a fit from 1 to 3", wire.fit)),
     };
+    let xray_range = match v1::XrayRange::try_from(wire.xray_range) {
+        Ok(v1::XrayRange::Unspecified | v1::XrayRange::Voi) => Some(XrayRange::Voi),
+        Ok(v1::XrayRange::Percentiles) => Some(XrayRange::Percentiles),
+        Err(_) => fields.refuse("xray_range", format!("is {}, expected 1 or 2", wire.xray_range)),
+    };
     Some(IngestSpec {
         fit: fit?,
         corpus: corpus?,
         inputs: wire.inputs.clone(),
         image_size: wire.image_size,
-        ct_window: window(ct_window?),
+        ct_windows: wire.ct_windows.iter().map(window).collect(),
         percentiles: window(percentiles?),
+        xray_range: xray_range?,
         minimum_content: wire.minimum_content,
         workers: wire.workers.unwrap_or(INGEST_WORKERS_DEFAULT),
     })

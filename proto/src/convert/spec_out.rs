@@ -2,7 +2,7 @@
 
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
-    PipelineSpec, PretrainSpec, Selection, Window,
+    PipelineSpec, PretrainSpec, Selection, Window, XrayRange,
 };
 
 use crate::v1;
@@ -36,7 +36,7 @@ fn ingest(spec: &IngestSpec) -> v1::IngestSpec {
         corpus: spec.corpus.to_string(),
         inputs: spec.inputs.clone(),
         image_size: spec.image_size,
-        ct_window: Some(window(spec.ct_window)),
+        ct_windows: spec.ct_windows.iter().copied().map(window).collect(),
         percentiles: Some(window(spec.percentiles)),
         minimum_content: spec.minimum_content,
         fit: match spec.fit {
@@ -46,6 +46,11 @@ fn ingest(spec: &IngestSpec) -> v1::IngestSpec {
         }
         .into(),
         workers: Some(spec.workers),
+        xray_range: match spec.xray_range {
+            XrayRange::Voi => v1::XrayRange::Voi,
+            XrayRange::Percentiles => v1::XrayRange::Percentiles,
+        }
+        .into(),
     }
 }
 

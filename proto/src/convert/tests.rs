@@ -4,7 +4,7 @@ use vismae_core::event::TaskReport;
 use vismae_core::ids::{CorpusName, Generation, JobName, PipelineId};
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
-    PipelineSpec, PretrainSpec, Selection, Violations, Window,
+    PipelineSpec, PretrainSpec, Selection, Violations, Window, XrayRange,
 };
 
 use super::*;
@@ -15,8 +15,9 @@ fn ingest() -> IngestSpec {
         corpus: CorpusName::new("phantom").unwrap(),
         inputs: vec!["a".into(), "b.csv".into()],
         image_size: 64,
-        ct_window: Window { low: -160.0, high: 240.0 },
+        ct_windows: vec![Window { low: -160.0, high: 240.0 }, Window { low: -1350.0, high: 150.0 }],
         percentiles: Window { low: 0.5, high: 99.5 },
+        xray_range: XrayRange::Percentiles,
         fit: Fit::Stretch,
         minimum_content: 0.02,
         workers: 3,
@@ -103,7 +104,8 @@ fn every_unreadable_field_is_named_at_once() {
     wire.store_url.clear();
     wire.jobs[0].name = String::new();
     if let Some(v1::job_spec::Kind::Ingest(ingest)) = &mut wire.jobs[0].kind {
-        ingest.ct_window = None;
+        ingest.percentiles = None;
+        ingest.xray_range = 7;
     }
     if let Some(v1::job_spec::Kind::Pretrain(pretrain)) = &mut wire.jobs[1].kind {
         pretrain.corpus = "no such/corpus".into();
@@ -121,7 +123,8 @@ fn every_unreadable_field_is_named_at_once() {
             "name",
             "store_url",
             "jobs[0].name",
-            "jobs[0].ct_window",
+            "jobs[0].percentiles",
+            "jobs[0].xray_range",
             "pretrain.corpus",
             "pretrain.selection.modalities",
             "pretrain.selection.modalities",

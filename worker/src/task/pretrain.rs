@@ -8,7 +8,7 @@ use vismae_core::ids::{Rank, WorldSize};
 use vismae_core::spec::PretrainSpec;
 use vismae_shards::loader::{Dataset, Needs};
 use vismae_shards::manifest::Manifest;
-use vismae_shards::order::{Plan, PlanSpec};
+use vismae_shards::order::{PRETRAIN_WINDOW, Plan, PlanSpec};
 use vismae_shards::runs::{PretrainResults, Results, StepRow, epoch_loss};
 use vismae_shards::split::Split;
 
@@ -19,9 +19,6 @@ use super::rank::{RankTrainer, StepTotals};
 use super::reconstruct;
 use super::{Outcome, TaskContext, artefacts, data, network};
 
-/// Row groups that rows of a lane are shuffled within: wide enough to mix sources, narrow enough to bound memory.
-const WINDOW: u32 = 4;
-
 pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome, TaskError> {
     // First of all: the time a gang may take to gather is for processes to come up, not for reading a corpus.
     let Some(gang) = group::join(context)? else { return Ok(Outcome::Stopped) };
@@ -29,7 +26,7 @@ pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome,
     let dataset = data::open(context, &manifest, Split::Train, &spec.selection, Needs::Any)?;
     let plan = Plan::new(
         &dataset.row_counts(),
-        PlanSpec { seed: spec.seed, lanes: spec.lanes, global_batch: spec.global_batch, window: WINDOW },
+        PlanSpec { seed: spec.seed, lanes: spec.lanes, global_batch: spec.global_batch, window: PRETRAIN_WINDOW },
     )
     .map_err(|error| TaskError::input_from(&error))?;
     let mut trainer = RankTrainer::new(context, spec, &gang, plan.steps_per_epoch())?;

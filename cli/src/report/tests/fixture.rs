@@ -85,8 +85,9 @@ async fn put_corpus(store: &Store, classes: &[&str], source: &str) {
         recipe: Recipe {
             image_size: 64,
             fit: "stretch".to_owned(),
-            ct_window: [-160.0, 240.0],
+            ct_windows: vec![[-160.0, 240.0]],
             percentiles: [0.5, 99.5],
+            xray_range: "voi".to_owned(),
             minimum_content: 0.02,
         },
         classes: classes.iter().map(|&class| class.to_owned()).collect(),

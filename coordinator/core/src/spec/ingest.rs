@@ -54,6 +54,12 @@ impl fmt::Display for Modality {
     }
 }
 
+/// Most CT windows of one ingest: each multiplies the frames of every CT slice.
+pub const CT_WINDOWS_MAX: usize = 8;
+
+/// No scanner gives Hounsfield units beyond, and arithmetic in single precision stays finite.
+const HOUNSFIELD_MAX: f64 = 1e6;
+
 /// A closed range of source values that is mapped to the full range of grey.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Window {
@@ -94,6 +100,34 @@ impl Fit {
     }
 }
 
+/// Where the grey range of X-ray and ultrasound images deeper than 8 bits comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum XrayRange {
+    /// The display settings of the file, where it has usable ones; percentiles elsewhere.
+    #[default]
+    Voi,
+    /// Percentiles, whatever the file says about its display.
+    Percentiles,
+}
+
+impl XrayRange {
+    /// Every range.
+    pub const ALL: [Self; 2] = [Self::Voi, Self::Percentiles];
+
+    /// The word it is written and shown by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Voi => "voi",
+            Self::Percentiles => "percentiles",
+        }
+    }
+
+    /// Reads that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|range| range.word() == word)
+    }
+}
+
 /// An ingest: files to a committed corpus version.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IngestSpec {
@@ -105,11 +139,13 @@ pub struct IngestSpec {
     pub image_size: u32,
     /// How an image becomes a square.
     pub fit: Fit,
-    /// Range of Hounsfield units kept of CT.
-    pub ct_window: Window,
+    /// Ranges of Hounsfield units kept of CT: a slice gives one frame for each, in this order.
+    pub ct_windows: Vec<Window>,
     /// Lower and upper percentile of a volume kept of MR and PET, in 0 to 100.
     pub percentiles: Window,
-    /// Smallest share of pixels that differ from the background for a slice of a volume to be kept, in 0 to 1.
+    /// What is kept of X-ray and ultrasound images that are deeper than 8 bits.
+    pub xray_range: XrayRange,
+    /// Smallest share of pixels that differ from the background for a frame of a volume to be kept, in 0 to 1.
     pub minimum_content: f64,
     /// Slots that share the files, at most; it starts with as many as are free.
     pub workers: u32,
@@ -128,9 +164,7 @@ impl IngestSpec {
         violations.require((16..=2048).contains(&self.image_size), &format!("{field}.image_size"), || {
             format!("is {}, expected 16 to 2048 pixels", self.image_size)
         });
-        violations.require(self.ct_window.low < self.ct_window.high, &format!("{field}.ct_window"), || {
-            format!("is [{}, {}], expected the lower bound first", self.ct_window.low, self.ct_window.high)
-        });
+        self.check_ct_windows(&format!("{field}.ct_windows"), violations);
         let Window { low, high } = self.percentiles;
         violations.require(0.0 <= low && low < high && high <= 100.0, &format!("{field}.percentiles"), || {
             format!("is [{low}, {high}], expected two percentiles in 0 to 100, the lower first")
@@ -141,5 +175,23 @@ impl IngestSpec {
         violations.require((1..=INGEST_WORKERS_MAX).contains(&self.workers), &format!("{field}.workers"), || {
             format!("is {}, expected 1 to {INGEST_WORKERS_MAX} slots", self.workers)
         });
+    }
+
+    fn check_ct_windows(&self, field: &str, violations: &mut Violations) {
+        let windows = &self.ct_windows;
+        violations.require((1..=CT_WINDOWS_MAX).contains(&windows.len()), field, || {
+            format!("holds {} windows, expected 1 to {CT_WINDOWS_MAX}", windows.len())
+        });
+        for (index, window) in windows.iter().enumerate() {
+            let (field, Window { low, high }) = (format!("{field}[{index}]"), *window);
+            violations.require(low < high, &field, || format!("is [{low}, {high}], expected the lower bound first"));
+            violations.require(low.abs().max(high.abs()) <= HOUNSFIELD_MAX, &field, || {
+                format!("is [{low}, {high}], expected Hounsfield units from -{HOUNSFIELD_MAX} to {HOUNSFIELD_MAX}")
+            });
+            let same = windows.iter().take(index).position(|earlier| earlier == window);
+            violations.require(same.is_none(), &field, || {
+                format!("is [{low}, {high}], as `[{}]` is: expected each window once", same.unwrap_or_default())
+            });
+        }
     }
 }

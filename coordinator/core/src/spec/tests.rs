@@ -6,8 +6,9 @@ fn ingest() -> IngestSpec {
         corpus: CorpusName::new("phantom").unwrap(),
         inputs: vec!["phantom".into()],
         image_size: 64,
-        ct_window: Window { low: -160.0, high: 240.0 },
+        ct_windows: vec![Window { low: -160.0, high: 240.0 }],
         percentiles: Window { low: 0.5, high: 99.5 },
+        xray_range: XrayRange::Voi,
         fit: Fit::Stretch,
         minimum_content: 0.02,
         workers: 16,
@@ -91,6 +92,29 @@ fn every_broken_rule_is_named_at_once() {
             "pretrain.epochs",
             "pretrain.global_batch",
             "pretrain.slots"
+        ]
+    );
+}
+
+#[test]
+fn ct_windows_are_one_to_eight_ranges_without_a_repetition() {
+    let fields_of = |windows: &[[f64; 2]]| {
+        let windows = windows.iter().map(|&[low, high]| Window { low, high }).collect();
+        let mut violations = Violations::default();
+        IngestSpec { ct_windows: windows, ..ingest() }.check("ingest", &mut violations);
+        violations.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(fields_of(&[[-160.0, 240.0], [-1350.0, 150.0]]), [""; 0]);
+    assert_eq!(fields_of(&[]), ["`ingest.ct_windows` holds 0 windows, expected 1 to 8"]);
+    let nine: Vec<[f64; 2]> = (0..9).map(|at| [f64::from(at), 100.0]).collect();
+    assert_eq!(fields_of(&nine), ["`ingest.ct_windows` holds 9 windows, expected 1 to 8"]);
+    assert_eq!(
+        fields_of(&[[0.0, 80.0], [9.0, 1.0], [0.0, 80.0], [0.0, 1e300], [f64::NAN, 1.0]]),
+        [
+            "`ingest.ct_windows[1]` is [9, 1], expected the lower bound first".to_owned(),
+            "`ingest.ct_windows[2]` is [0, 80], as `[0]` is: expected each window once".to_owned(),
+            format!("`ingest.ct_windows[3]` is [0, {}], expected Hounsfield units from -1000000 to 1000000", 1e300_f64),
+            "`ingest.ct_windows[4]` is [NaN, 1], expected the lower bound first".to_owned(),
         ]
     );
 }

@@ -14,7 +14,7 @@ use vismae_core::ids::{CorpusName, JobName, PipelineId, TaskId, WorkerId};
 use vismae_core::job::Job;
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec,
-    PipelineSpec, PretrainSpec, Selection, Violations, Window,
+    PipelineSpec, PretrainSpec, Selection, Violations, Window, XrayRange,
 };
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Arrival, Lease};
@@ -180,8 +180,9 @@ pub(crate) fn ingest() -> JobKind {
         corpus: corpus(),
         inputs: vec!["phantom".into()],
         image_size: 64,
-        ct_window: Window { low: -160.0, high: 240.0 },
+        ct_windows: vec![Window { low: -160.0, high: 240.0 }],
         percentiles: Window { low: 0.5, high: 99.5 },
+        xray_range: XrayRange::Voi,
         fit: Fit::Stretch,
         minimum_content: 0.02,
         workers: 1,

@@ -56,13 +56,14 @@ impl Regions {
         }
     }
 
-    pub(super) fn note(&self) -> Option<Note> {
-        match self {
+    /// What is burned in is counted also where regions are known: it may lie inside one.
+    pub(super) fn notes(&self) -> [Option<Note>; 2] {
+        let of_regions = match self {
             Self { kept, .. } if !kept.is_empty() => Some(Note::OutsideRegionsBlanked),
-            Self { burned_in: true, .. } => Some(Note::BurnedIn),
-            Self { ultrasound: true, .. } => Some(Note::WithoutRegions),
+            Self { ultrasound: true, burned_in: false, .. } => Some(Note::WithoutRegions),
             _ => None,
-        }
+        };
+        [of_regions, self.burned_in.then_some(Note::BurnedIn)]
     }
 
     pub(super) fn blank_outside(&self, values: &mut [f32], columns: usize) {

@@ -11,12 +11,12 @@ use super::Files;
 
 type Change = fn(&mut InMemDicomObject);
 
-fn set(object: &mut InMemDicomObject, tag: Tag, vr: VR, value: impl Into<PrimitiveValue>) {
+pub(super) fn set(object: &mut InMemDicomObject, tag: Tag, vr: VR, value: impl Into<PrimitiveValue>) {
     object.put(DataElement::new(tag, vr, value.into()));
 }
 
 /// A CT slice of 3 x 2 signed values -2 to 3, as changed.
-fn file(change: Change) -> Vec<u8> {
+pub(super) fn file(change: fn(&mut InMemDicomObject)) -> Vec<u8> {
     let mut object = InMemDicomObject::new_empty();
     let pixels: Vec<u16> = (-2i16..=3).map(i16::cast_unsigned).collect();
     for (tag, vr, text) in [

@@ -18,6 +18,7 @@ fn image_of(width: u32, height: u32) -> Decoded {
         study: None,
         scale: Scale::Display,
         inverted: false,
+        voi: Vec::new(),
         notes: Vec::new(),
         grid: None,
     }
