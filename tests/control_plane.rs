@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 use vismae_tests::cluster::{
-    Process, binary, command, descendants, free_port, interrupt, scrape, succeed, vismae, wait_for,
+    Process, binary, command, descendants, files_under, free_port, interrupt, scrape, succeed, vismae, wait_for,
 };
 use vismae_tests::deploy::shown;
 
@@ -158,6 +158,50 @@ fn a_killed_worker_costs_an_attempt_and_not_the_job() {
     let results: Value = serde_json::from_str(&results).unwrap();
     assert_eq!(results["world_size"], 2);
     assert_eq!(results["steps"], steps.lines().count() - 1);
+}
+
+/// What a store holds of a corpus, but for the catalogue of the files that it came from.
+fn corpus_files(store: &Path) -> Vec<(String, Vec<u8>)> {
+    let folder = store.join("corpora/phantom");
+    let files = files_under(&folder).into_iter().filter(|file| file != "catalogue");
+    files.map(|file| (file.clone(), std::fs::read(folder.join(file)).unwrap())).collect()
+}
+
+#[test]
+fn workers_share_an_ingest_and_one_that_is_killed_leaves_no_trace_in_the_corpus() {
+    let folder = TempDir::new().unwrap();
+    phantom(folder.path());
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let at = ["--coordinator", url.as_str()];
+    let ingest = || json(&[&["jobs", "-o", "json"][..], &at].concat())[0]["jobs"][0].clone();
+    let admin = format!("127.0.0.1:{}", free_port());
+    let _up = Process::start(command(&["up", "--listen", url.trim_start_matches("http://"), "--admin", &admin]));
+    wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());
+    let (mut first, _second) = (agent("first", &url), agent("second", &url));
+    wait_for("both agents", || {
+        json(&[&["workers", "-o", "json"][..], &at].concat()).as_array().is_some_and(|workers| workers.len() == 2)
+    });
+
+    succeed(&[&["submit", pretraining(folder.path(), "shared", 1).as_str()][..], &at].concat());
+    let staging = folder.path().join("store/corpora/phantom/staging");
+    let claimed =
+        || staging.is_dir() && files_under(&staging).iter().filter(|file| file.contains("attempt-0")).count() > 1;
+    wait_for("a claimed task", claimed);
+    assert_eq!(ingest()["slots"].as_array().map(Vec::len), Some(2), "{}", ingest());
+    first.kill();
+    assert!(files_under(folder.path()).iter().all(|file| !file.contains("manifests/")), "committed before its end");
+    let watched = || ingest()["state"] == "succeeded";
+    wait_for("the ingest", watched);
+    assert_eq!(ingest()["attempt"], 1, "{}", ingest());
+    assert!(!staging.exists() || files_under(&staging).is_empty(), "{:?}", files_under(&staging));
+
+    // The same corpus comes out of one process that nobody disturbs.
+    let [input, calm] = ["phantom", "calm"].map(|name| folder.path().join(name).to_string_lossy().into_owned());
+    succeed(&["ingest", &input, "--corpus", "phantom", "--store", &calm, "--image-size", "32"]);
+    let (shared, calm) = (corpus_files(&folder.path().join("store")), corpus_files(Path::new(&calm)));
+    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&shared), names(&calm));
+    assert!(shared == calm, "the bytes differ");
 }
 
 #[test]

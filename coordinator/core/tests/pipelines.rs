@@ -8,7 +8,9 @@ use cluster::*;
 use vismae_core::coordinator::KEPT_PIPELINES;
 use vismae_core::effect::{CancelError, Command, Record};
 use vismae_core::event::{Event, Progress, TaskReport};
+use vismae_core::failure::Cause;
 use vismae_core::ids::Generation;
+use vismae_core::job::READY_TIMEOUT;
 use vismae_core::pipeline::PipelineState;
 
 #[test]
@@ -19,8 +21,6 @@ fn a_pipeline_runs_from_ingest_to_its_fine_tunes() {
     cluster.expect("demo.pretrain", "waiting", "waits for `ingest`");
     cluster.join("w0", 1);
     assert_eq!(cluster.sent(), ["start demo.ingest/0/0 w0#0"]);
-    cluster.ready("demo.ingest/0/0");
-    assert_eq!(cluster.sent(), ["join demo.ingest/0/0 1"], "a gang of one gets a membership too");
     cluster.succeed("demo.ingest/0/0");
     cluster.expect("demo.pretrain", "waiting", "needs 2 slots at once, the workers have 1 of one kind");
     cluster.join("w1", 1);
@@ -40,6 +40,37 @@ fn a_pipeline_runs_from_ingest_to_its_fine_tunes() {
     let pipeline = cluster.core.pipeline(&id).unwrap();
     assert_eq!((pipeline.state(), pipeline.ended()), (PipelineState::Succeeded, Some(cluster.now)));
     assert!(cluster.core.workers().all(|worker| worker.tasks().next().is_none()));
+}
+
+#[test]
+fn a_crew_starts_on_what_is_free_and_its_members_need_not_meet() {
+    let mut cluster = Cluster::new();
+    cluster.join("w0", 2);
+    cluster.join("w1", 1);
+    cluster.submit(pipeline("one", vec![job("ingest", &[], ingest())]));
+    assert_eq!(cluster.sent(), ["start one.ingest/0/0 w0#0"]);
+    cluster.submit(pipeline("two", vec![job("ingest", &[], ingest_by(8))]));
+    assert_eq!(cluster.sent(), ["start two.ingest/0/0 w0#1", "start two.ingest/0/1 w1#0"]);
+    cluster.expect("two.ingest", "running", "");
+    cluster.pass(READY_TIMEOUT * 2);
+    cluster.expect("two.ingest", "running", "");
+    cluster.succeed("two.ingest/0/1");
+    cluster.fail("two.ingest/0/0", Cause::Crash);
+    cluster.pass(Duration::from_secs(2));
+    assert_eq!(cluster.sent(), ["start two.ingest/1/0 w0#1", "start two.ingest/1/1 w1#0"], "all begin again");
+    cluster.succeed("two.ingest/1/0");
+    cluster.expect("two.ingest", "running", "");
+    cluster.succeed("two.ingest/1/1");
+    cluster.expect("two.ingest", "succeeded", "");
+}
+
+#[test]
+fn a_gang_of_one_gets_a_membership_too() {
+    let mut cluster = Cluster::new();
+    cluster.submit(pipeline("demo", vec![job("pretrain", &[], pretrain(1))]));
+    cluster.join("w0", 1);
+    cluster.ready("demo.pretrain/0/0");
+    assert_eq!(cluster.sent(), ["start demo.pretrain/0/0 w0#0", "join demo.pretrain/0/0 1"]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{JobId, SlotId, TaskId, WorkerId};
 use vismae_core::job::JobState;
+use vismae_core::spec::Demand;
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Arrival, Lease};
 
@@ -108,7 +109,7 @@ impl World {
         let spec = pipeline(
             &format!("p{}", which % 4),
             vec![
-                job("a", &[], ingest()),
+                job("a", &[], ingest_by(u32::from(which % 5) + 1)),
                 job("b", &["a"], pretrain(slots)),
                 job("c", &["b"], finetune()),
                 job("d", &["b", "a"], finetune()),
@@ -231,7 +232,10 @@ impl World {
             match &dispatch.command {
                 Command::Start(start) => {
                     let agent = agent.expect("a start goes to a worker that is here");
-                    let held = agent.slots.insert(start.slot, (dispatch.task.clone(), Process::default()));
+                    // Members of a crew need not meet.
+                    let crew = matches!(start.job.kind.demand(), Demand::Crew { .. });
+                    let process = Process { ready: crew, joined: crew, ..Process::default() };
+                    let held = agent.slots.insert(start.slot, (dispatch.task.clone(), process));
                     assert!(held.is_none(), "slot {} of {} still runs {held:?}", start.slot, dispatch.worker);
                     *begun.entry((dispatch.task.job.clone(), start.gang_size)).or_default() += 1;
                 }

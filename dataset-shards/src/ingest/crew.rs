@@ -77,6 +77,11 @@ impl<'a> Staging<'a> {
         Self { store, crew, folder: format!("{}/staging/{}", Manifest::folder(corpus), crew.folder) }
     }
 
+    /// Whether an earlier attempt at this job left anything.
+    pub(super) async fn is_begun(&self) -> Result<bool, StoreError> {
+        Ok(!self.store.list(&self.folder).await?.is_empty())
+    }
+
     /// Makes sure that all members see the same files: the first to come says which.
     ///
     /// # Errors

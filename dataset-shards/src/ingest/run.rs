@@ -67,7 +67,7 @@ pub(super) async fn lead(
     let staging = Staging::new(store, &spec.corpus, &options.crew);
     let (pending, kitchen) = (work.pending(), work.kitchen.clone());
     let tasks = cut(pending.clone());
-    let staged = !options.crew.is_alone() || tasks.len() >= STAGED_FROM;
+    let staged = !options.crew.is_alone() || tasks.len() >= STAGED_FROM || staging.is_begun().await?;
     let (summary, catalogue) = if staged {
         work.agree(&staging).await?;
         let helping = kitchen.work(&staging, &options.crew, &tasks);

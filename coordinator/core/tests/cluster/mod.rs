@@ -176,6 +176,10 @@ pub(crate) fn corpus() -> CorpusName {
 }
 
 pub(crate) fn ingest() -> JobKind {
+    ingest_by(1)
+}
+
+pub(crate) fn ingest_by(workers: u32) -> JobKind {
     JobKind::Ingest(IngestSpec {
         corpus: corpus(),
         inputs: vec!["phantom".into()],
@@ -185,7 +189,7 @@ pub(crate) fn ingest() -> JobKind {
         xray_range: XrayRange::Voi,
         fit: Fit::Stretch,
         minimum_content: 0.02,
-        workers: 1,
+        workers,
     })
 }
 
