@@ -71,6 +71,12 @@ impl Store {
         Ok(Self { inner, url: url.into() })
     }
 
+    /// A handle on a store of a test's own making.
+    #[cfg(test)]
+    pub(crate) fn over(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, url: "test://".into() }
+    }
+
     /// The URL it was opened by; a plain path comes back as a `file://` URL.
     pub fn url(&self) -> &str {
         &self.url

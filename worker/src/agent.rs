@@ -43,7 +43,8 @@ pub(crate) async fn run(options: AgentOptions) -> anyhow::Result<()> {
     let connected = Arc::new(AtomicBool::new(false));
     let admin = serve_admin(&options, devices.len(), &connected, &shutdown).await?;
 
-    let mut slots = Slots::new(devices.len(), threads(&options, devices.len()), options.host);
+    let threads = threads(&options, devices.len());
+    let mut slots = Slots::new(devices.len(), threads, options.host, options.cache.clone());
     let hello = Hello {
         worker: options.name.to_string(),
         devices: devices.iter().map(ToString::to_string).collect(),

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod cache;
 mod task;
 
 use std::io::IsTerminal;

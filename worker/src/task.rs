@@ -29,9 +29,11 @@ use vismae_core::ids::TaskId;
 use vismae_core::spec::{FinetuneTask, JobKind};
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{Failed, Stopped, Succeeded};
+use vismae_shards::loader::NodeCache;
 use vismae_shards::store::Store;
 
 use crate::agent::SlotDevice;
+use crate::cache::CacheOptions;
 use control::Control;
 use error::TaskError;
 use reporter::Reporter;
@@ -45,6 +47,8 @@ pub(crate) struct TaskOptions {
     /// Address of this node on which it meets its gang.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
+    #[command(flatten)]
+    cache: CacheOptions,
 }
 
 /// Everything a task knows about itself.
@@ -56,6 +60,8 @@ struct TaskContext {
     threads: NonZeroUsize,
     host: IpAddr,
     store: Store,
+    /// Of the node; none for a task that reads no corpus.
+    cache: Option<NodeCache>,
     reporter: Reporter,
     control: Control,
     runtime: tokio::runtime::Runtime,
@@ -102,6 +108,7 @@ fn prepare(options: &TaskOptions, reporter: &Reporter) -> Result<(TaskContext, J
         .build()
         .map_err(|error| TaskError::environment(format!("no async runtime: {error}")))?;
     let store = Store::open(&start.store_url).map_err(|error| TaskError::input(error.to_string()))?;
+    let cache = if matches!(job.kind, JobKind::Ingest(_)) { None } else { options.cache.open() };
     let context = TaskContext {
         id,
         gang_size: start.gang_size,
@@ -109,6 +116,7 @@ fn prepare(options: &TaskOptions, reporter: &Reporter) -> Result<(TaskContext, J
         threads: options.threads,
         host: options.host,
         store,
+        cache,
         reporter: reporter.clone(),
         control,
         runtime,

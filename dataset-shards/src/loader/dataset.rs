@@ -6,23 +6,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::Semaphore;
 use vismae_core::ids::Epoch;
-use vismae_core::spec::Selection;
+use vismae_core::spec::{Modality, Selection};
 
-use super::cache::GroupCache;
-use super::group::DecodedGroup;
-use super::index::{self, GroupIndex, index_shard};
-use super::shard::OpenShard;
+use super::columns::Columns;
+use super::group::{Contents, DecodedGroup};
+use super::index::GroupIndex;
+use super::located::Located;
+use super::row_set::RowSet;
+use super::schedule::GroupSize;
+use super::source::{GroupSource, Means};
 use super::{Batch, LoadError, OpenDatasetError, fraction};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Shard};
 use crate::order::RowRef;
+use crate::sample::SampleId;
 use crate::split::Split;
 use crate::store::Store;
 
 pub use origins::Origins;
 
-/// Shards or row groups read at the same time: hides the latency of an object store without crowding a disk.
-const CONCURRENT_READS: usize = 8;
+/// Indices read at the same time: small reads, whose latency is all there is to hide.
+const CONCURRENT_INDICES: usize = 32;
+/// Row groups read at the same time outside a [`Loader`](super::Loader), each whole in memory for a while.
+const CONCURRENT_READS: usize = 4;
 
 /// What a frame must have to be part of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +45,14 @@ pub enum Needs {
 /// An index of the frames of one split that match a selection; their pixels stay in the store. The order of its row groups
 /// is that of the manifest, so that the same manifest and selection give the same [`Plan`](crate::order::Plan) anywhere.
 pub struct Dataset {
-    shards: Vec<OpenShard>,
+    source: Arc<GroupSource>,
     groups: Vec<GroupIndex>,
-    side: u32,
-    needs: Needs,
     classes: Vec<String>,
 }
 
 impl Dataset {
-    /// Indexes the matching frames; reads footers and small columns only.
+    /// Indexes the matching frames. Where every frame of the split matches, the manifest says all; where labels, masks or
+    /// sources decide, the small columns are read, by one ranged read a row group. Pixels and footers are not.
     ///
     /// # Errors
     /// [`OpenDatasetError::Empty`] when nothing matches, saying what the corpus holds instead.
@@ -58,15 +64,22 @@ impl Dataset {
         needs: Needs,
     ) -> Result<Self, OpenDatasetError> {
         let modalities = &selection.modalities;
+        let columns = Columns::new().map_err(LoadError::Schema)?;
         let wanted = manifest
             .shards
             .iter()
             .filter(|shard| shard.split == split && (modalities.is_empty() || modalities.contains(&shard.modality)));
-        let opening = wanted.map(|shard| OpenShard::open(store, shard));
-        let shards: Vec<OpenShard> = stream::iter(opening).buffered(CONCURRENT_READS).try_collect().await?;
-        let indexing = shards.iter().enumerate().map(|(at, shard)| index_shard(at, shard, &selection.sources, needs));
-        let groups: Vec<Vec<GroupIndex>> = stream::iter(indexing).buffered(CONCURRENT_READS).try_collect().await?;
-        let groups = groups.concat();
+        let located: Vec<Vec<Located>> = wanted.map(|shard| locate(shard, &columns)).collect::<Result<_, _>>()?;
+        let contents = Contents { side: manifest.recipe.image_size, masks: needs == Needs::Mask };
+        let source = GroupSource::new(store.object_store(), columns, contents);
+        let located = located.into_iter().flatten().filter(|located| located.entry().rows > 0);
+        let mut groups: Vec<GroupIndex> = if needs == Needs::Any && selection.sources.is_empty() {
+            located.map(GroupIndex::whole).collect()
+        } else {
+            let matching = located.map(|located| GroupIndex::matching(&source, located, &selection.sources, needs));
+            stream::iter(matching).buffered(CONCURRENT_INDICES).try_collect().await?
+        };
+        groups.retain(|group| group.rows.len() > 0);
         if groups.is_empty() {
             return Err(OpenDatasetError::Empty {
                 corpus: manifest.corpus.clone(),
@@ -75,7 +88,7 @@ impl Dataset {
                 present: describe_present(manifest),
             });
         }
-        Ok(Self { shards, groups, side: manifest.recipe.image_size, needs, classes: manifest.classes.clone() })
+        Ok(Self { source: Arc::new(source), groups, classes: manifest.classes.clone() })
     }
 
     /// Keeps a share of the groups, the same for every class, rounded up: patients with all their frames, so that a share of the
@@ -88,38 +101,39 @@ impl Dataset {
         if fraction >= 1.0 {
             return Ok(self);
         }
-        let mut frames: Vec<Vec<(String, String)>> = Vec::new();
-        for group in &self.groups {
-            let shard = &self.shards[group.shard];
-            frames.push(index::groups_and_strata(shard, group).await?);
-        }
+        let frames: Vec<Vec<(String, String)>> = {
+            let reading = self.groups.iter().map(|group| group.groups_and_strata(&self.source));
+            stream::iter(reading).buffered(CONCURRENT_INDICES).try_collect().await?
+        };
         let strata = fraction::strata(frames.iter().flatten().map(|(group, label)| (group.as_str(), label.clone())));
         let chosen = fraction::chosen_groups(&strata, fraction);
         for (index, frames) in self.groups.iter_mut().zip(&frames) {
             let kept = index.rows.iter().zip(frames).filter(|(_, (group, _))| chosen.contains(group.as_str()));
-            index.rows = kept.map(|(row, _)| *row).collect();
+            let kept: Vec<u32> = kept.map(|(row, _)| row).collect();
+            index.rows = RowSet::Of(kept.into());
         }
-        self.groups.retain(|group| !group.rows.is_empty());
+        self.groups.retain(|group| group.rows.len() > 0);
         Ok(self)
     }
 
     /// Frames in it; at least one.
     #[expect(clippy::len_without_is_empty, reason = "a dataset is never empty: opening it would have failed")]
     pub fn len(&self) -> u64 {
-        self.groups.iter().map(|group| group.rows.len() as u64).sum()
+        self.groups.iter().map(|group| u64::from(group.rows.len())).sum()
     }
 
     /// Matching rows of each row group: what a [`Plan`](crate::order::Plan) is made from.
     pub fn row_counts(&self) -> Vec<u32> {
-        self.groups.iter().map(|group| group.rows.len() as u32).collect()
+        self.groups.iter().map(|group| group.rows.len()).collect()
     }
 
     /// Side of every image, in pixels.
     pub fn size(&self) -> u32 {
-        self.side
+        self.source.contents.side
     }
 
-    /// The labels that occur in it, ascending, with the names of their classes.
+    /// The labels that occur in it, ascending, with the names of their classes. None where it was opened for any frame of any
+    /// source: labels are not looked at then.
     pub fn classes_present(&self) -> Vec<(i64, String)> {
         let labels: BTreeSet<i64> = self.groups.iter().flat_map(|group| group.labels.iter().copied()).collect();
         let name = |label: i64| usize::try_from(label).ok().and_then(|at| self.classes.get(at)).cloned();
@@ -131,7 +145,7 @@ impl Dataset {
         self.groups
             .iter()
             .zip(0u32..)
-            .flat_map(|(index, group)| (0..index.rows.len() as u32).map(move |row| RowRef { group, row }))
+            .flat_map(|(index, group)| (0..index.rows.len()).map(move |row| RowRef { group, row }))
     }
 
     /// At most `count` rows, spread evenly from front to back.
@@ -142,48 +156,84 @@ impl Dataset {
         self.rows().zip(0u64..).filter(|(_, at)| wanted.contains(at)).map(|(row, _)| row).collect()
     }
 
-    /// Reads some rows, in the order given, as one batch of epoch 0, step 0.
+    /// Reads some rows, in the order given, as one batch of epoch 0, step 0. What it holds grows with the rows, not with their
+    /// row groups.
     ///
     /// # Errors
     /// [`LoadError`].
     pub async fn read(&self, rows: &[RowRef]) -> Result<Batch, LoadError> {
-        self.read_through(&mut GroupCache::new(usize::MAX), rows).await
-    }
-
-    /// Reads rows, taking from the cache what it holds and leaving there what was fetched.
-    pub(super) async fn read_through(&self, cache: &mut GroupCache, rows: &[RowRef]) -> Result<Batch, LoadError> {
-        let needed: BTreeSet<u32> = rows.iter().map(|row| row.group).collect();
-        let mut held: BTreeMap<u32, Arc<DecodedGroup>> =
-            needed.iter().filter_map(|&group| Some((group, cache.get(group)?))).collect();
-        let missing = needed.into_iter().filter(|group| !held.contains_key(group)).collect::<Vec<_>>();
-        let fetching = missing.into_iter().map(async |group| Ok((group, Arc::new(self.fetch(group).await?))));
-        let fetched: Vec<(u32, Arc<DecodedGroup>)> =
-            stream::iter(fetching).buffered(CONCURRENT_READS).try_collect().await?;
-        for (group, decoded) in fetched {
-            cache.put(group, Arc::clone(&decoded));
-            held.insert(group, decoded);
+        let mut wanted: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
+        for row in rows {
+            wanted.entry(row.group).or_default().insert(row.row);
         }
-        self.assemble(&held, rows)
+        let means = Means { decoders: Arc::new(Semaphore::new(CONCURRENT_READS)), cache: None };
+        let reading = wanted.iter().map(async |(&group, rows)| {
+            let index = self.group(group)?;
+            let all: Vec<u32> = index.rows.iter().collect();
+            let chosen = rows.iter().map(|&row| all.get(row as usize).copied().ok_or_else(|| self.outside(group, row)));
+            let chosen: Vec<u32> = chosen.collect::<Result<_, _>>()?;
+            let load = Arc::clone(&self.source).load(index.located.clone(), RowSet::Of(chosen.into()), means.clone());
+            Ok((group, load.await?))
+        });
+        let held: BTreeMap<u32, DecodedGroup> = stream::iter(reading).buffered(CONCURRENT_READS).try_collect().await?;
+        // Of each group only the wanted rows were decoded: a row is now known by its place among them.
+        let places: BTreeMap<RowRef, u32> = wanted
+            .iter()
+            .flat_map(|(&group, rows)| rows.iter().zip(0..).map(move |(&row, at)| (RowRef { group, row }, at)))
+            .collect();
+        let renamed = rows.iter().map(|row| RowRef { row: places.get(row).copied().unwrap_or(row.row), ..*row });
+        self.assemble(&renamed.collect::<Vec<_>>(), |group| held.get(&group))
     }
 
-    fn assemble(&self, held: &BTreeMap<u32, Arc<DecodedGroup>>, rows: &[RowRef]) -> Result<Batch, LoadError> {
-        let with_masks = self.needs == Needs::Mask;
-        let bytes = rows.len() * (self.side as usize).pow(2);
+    /// The matching rows of a row group, by its number in this dataset.
+    pub(super) fn group(&self, group: u32) -> Result<&GroupIndex, LoadError> {
+        self.groups.get(group as usize).ok_or_else(|| self.outside(group, 0))
+    }
+
+    /// What each row group takes.
+    pub(super) fn group_sizes(&self) -> Vec<GroupSize> {
+        let size = |index: &GroupIndex| GroupSize {
+            rows: index.rows.len(),
+            bytes: self.source.contents.bytes(index.located.entry(), &index.rows),
+            encoded: index.located.entry().bytes(),
+        };
+        self.groups.iter().map(size).collect()
+    }
+
+    /// Bytes that a batch of so many samples takes in memory, about.
+    pub(super) fn batch_bytes(&self, samples: usize) -> u64 {
+        let planes = if self.source.contents.masks { 2 } else { 1 };
+        let small = size_of::<SampleId>() + size_of::<Option<i64>>() + size_of::<Modality>();
+        samples as u64 * (u64::from(self.size()).pow(2) * planes + small as u64)
+    }
+
+    /// Where its row groups come from.
+    pub(super) fn source(&self) -> &Arc<GroupSource> {
+        &self.source
+    }
+
+    /// Copies rows of decoded groups into a batch of epoch 0, step 0. The rows of a group are those that were decoded.
+    pub(super) fn assemble<'a>(
+        &self,
+        rows: &[RowRef],
+        held: impl Fn(u32) -> Option<&'a DecodedGroup>,
+    ) -> Result<Batch, LoadError> {
+        let bytes = rows.len() * (self.size() as usize).pow(2);
         let mut batch = Batch {
             epoch: Epoch(0),
             step: 0,
-            size: self.side,
+            size: self.size(),
             images: Vec::with_capacity(bytes),
             labels: Vec::with_capacity(rows.len()),
-            masks: with_masks.then(|| Vec::with_capacity(bytes)),
+            masks: self.source.contents.masks.then(|| Vec::with_capacity(bytes)),
             samples: Vec::with_capacity(rows.len()),
             modalities: Vec::with_capacity(rows.len()),
             global_samples: rows.len() as u32,
         };
         for &RowRef { group, row } in rows {
             let at = row as usize;
-            let decoded = held.get(&group).filter(|decoded| at < decoded.samples.len());
-            let decoded = decoded.ok_or(LoadError::OutOfRange { group, row, groups: self.groups.len() })?;
+            let decoded = held(group).filter(|decoded| at < decoded.samples.len());
+            let decoded = decoded.ok_or_else(|| self.outside(group, row))?;
             batch.images.extend_from_slice(decoded.image(at));
             batch.labels.push(decoded.labels[at]);
             batch.samples.push(decoded.samples[at]);
@@ -195,11 +245,23 @@ impl Dataset {
         Ok(batch)
     }
 
-    async fn fetch(&self, group: u32) -> Result<DecodedGroup, LoadError> {
-        let index = self.groups.get(group as usize);
-        let index = index.ok_or(LoadError::OutOfRange { group, row: 0, groups: self.groups.len() })?;
-        DecodedGroup::read(&self.shards[index.shard], index, self.side, self.needs == Needs::Mask).await
+    fn outside(&self, group: u32, row: u32) -> LoadError {
+        LoadError::OutOfRange { group, row, groups: self.groups.len() }
     }
+}
+
+/// The row groups of a shard.
+fn locate(shard: &Shard, columns: &Columns) -> Result<Vec<Located>, LoadError> {
+    let shard = Arc::new(shard.clone());
+    for group in &shard.row_groups {
+        if group.columns.len() != columns.count() {
+            let (found, expected) = (group.columns.len(), columns.count());
+            let (found, expected) = (format!("row groups of {found} columns"), format!("{expected}"));
+            return Err(LoadError::Changed { shard: shard.path.clone(), found, expected });
+        }
+    }
+    let located = |row_group| Located { shard: Arc::clone(&shard), row_group };
+    Ok((0..shard.row_groups.len()).map(located).collect())
 }
 
 fn describe_wanted(split: Split, selection: &Selection, needs: Needs) -> String {

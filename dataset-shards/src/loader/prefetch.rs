@@ -2,24 +2,38 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::{Receiver, channel};
 use vismae_core::ids::Epoch;
 
-use super::cache::GroupCache;
-use super::{Batch, Dataset, LoadError};
+use super::producer::{Producer, Waiting};
+use super::schedule::StepRows;
+use super::{Batch, Dataset, LoadError, NodeCache};
 use crate::order::{Plan, RowRef};
 
-/// How much a [`Loader`] holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Batches that wait, at most, however small: a rank without samples gets thousands of empty ones.
+const WAITING_BATCHES: usize = 64;
+/// How much a [`Loader`] holds and uses.
+///
+/// # The bound
+/// `bytes` is held at most, in decoded row groups, those on their way, and batches that wait; a quarter of it is for the batches.
+/// What a single step needs is read even where it is more: the row groups of one window of each lane, or of two where the
+/// step begins the next, and one batch.
+///
+/// A rank reads each row group of its lanes once an epoch when three quarters of `bytes` hold, for each lane, twice the row
+/// groups of a [`window`](crate::order::PlanSpec::window) and two more: the window in use, the next one, and what goes on in
+/// another lane. With less, row groups are read again.
+#[derive(Debug, Clone)]
 pub struct LoaderOptions {
-    /// Batches that wait for the training loop, at least 1.
-    pub prefetch: usize,
-    /// Bytes of decoded row groups kept. A rank needs its lanes times the plan's window of row groups; with less, row groups
-    /// are read more than once.
-    pub cache_bytes: usize,
+    /// Bytes held at most.
+    pub bytes: u64,
+    /// Row groups decoded at the same time, each on a thread of its own; at least 1.
+    pub threads: usize,
+    /// Where row groups are looked for before the store is asked, and kept for the other readers of this machine. Without use
+    /// for a store that is a local folder.
+    pub cache: Option<NodeCache>,
 }
 
 /// Where a planned reading starts.
@@ -33,16 +47,8 @@ pub struct Start {
 
 /// Hands out batches that a thread of its own reads ahead. Dropping it ends the thread.
 pub struct Loader {
-    batches: Option<Receiver<Result<Batch, LoadError>>>,
+    batches: Option<Receiver<Waiting>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// What one batch consists of.
-struct StepRows {
-    epoch: Epoch,
-    step: u64,
-    rows: Vec<RowRef>,
-    global_samples: u32,
 }
 
 impl Loader {
@@ -102,16 +108,16 @@ impl Loader {
     /// [`LoadError`], naming the shard and row.
     #[expect(clippy::should_implement_trait, reason = "an iterator of results would go on after an error")]
     pub fn next(&mut self) -> Result<Option<Batch>, LoadError> {
-        let Some(batches) = &self.batches else { return Ok(None) };
-        let Ok(next) = batches.recv() else {
+        let Some(batches) = &mut self.batches else { return Ok(None) };
+        let Some(Waiting { batch, .. }) = batches.blocking_recv() else {
             self.batches = None;
             let ended = self.thread.take().map_or(Ok(()), JoinHandle::join);
             return ended.map(|()| None).map_err(|_| LoadError::Panicked);
         };
-        if next.is_err() {
+        if batch.is_err() {
             self.batches = None;
         }
-        next.map(Some)
+        batch.map(Some)
     }
 
     fn start(
@@ -120,31 +126,13 @@ impl Loader {
         options: LoaderOptions,
         runtime: &Handle,
     ) -> Result<Self, LoadError> {
-        let (sender, receiver) = sync_channel(options.prefetch.max(1));
-        let (runtime, budget) = (runtime.clone(), options.cache_bytes);
+        let (sender, receiver) = channel(WAITING_BATCHES);
+        let runtime = runtime.clone();
         let thread = std::thread::Builder::new()
             .name("loader".to_owned())
-            .spawn(move || runtime.block_on(produce(&dataset, steps, budget, &sender)))
+            .spawn(move || runtime.block_on(Producer::new(&dataset, options, sender).produce(steps)))
             .map_err(LoadError::Thread)?;
         Ok(Self { batches: Some(receiver), thread: Some(thread) })
-    }
-}
-
-/// Ends with the steps, at the first error, or when nobody listens any more.
-async fn produce(
-    dataset: &Dataset,
-    steps: impl Iterator<Item = StepRows>,
-    budget: usize,
-    batches: &SyncSender<Result<Batch, LoadError>>,
-) {
-    let mut cache = GroupCache::new(budget);
-    for StepRows { epoch, step, rows, global_samples } in steps {
-        let batch = dataset.read_through(&mut cache, &rows).await;
-        let failed = batch.is_err();
-        let batch = batch.map(|batch| Batch { epoch, step, global_samples, ..batch });
-        if batches.send(batch).is_err() || failed {
-            return;
-        }
     }
 }
 

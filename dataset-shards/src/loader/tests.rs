@@ -8,12 +8,16 @@ use vismae_core::spec::{Modality, Selection};
 
 use super::*;
 use crate::fixture::phantom_store;
-use crate::manifest::{Manifest, RowGroup};
+use crate::manifest::Manifest;
 use crate::order::{Plan, PlanSpec, RowRef};
 use crate::split::Split;
 use crate::store::Store;
 
-const OPTIONS: LoaderOptions = LoaderOptions { prefetch: 2, cache_bytes: 1 << 20 };
+mod faulty;
+
+fn options() -> LoaderOptions {
+    LoaderOptions { bytes: 4 << 20, threads: 2, cache: None }
+}
 
 fn only(modalities: &[Modality]) -> Selection {
     Selection { modalities: modalities.to_vec(), sources: vec![] }
@@ -37,7 +41,7 @@ async fn planned(dataset: &Arc<Dataset>, (rank, world): (u32, u32), start: Start
     let plan = plan(dataset);
     let lanes = plan.lanes_of(Rank(rank), WorldSize(world));
     let span = (start, Epoch(end));
-    drain(Loader::planned(Arc::clone(dataset), plan, lanes, span, OPTIONS, &Handle::current()).unwrap()).await
+    drain(Loader::planned(Arc::clone(dataset), plan, lanes, span, options(), &Handle::current()).unwrap()).await
 }
 
 const FROM_START: Start = Start { epoch: Epoch(0), step: 0 };
@@ -85,7 +89,7 @@ async fn a_rank_without_lanes_still_gets_every_step() {
 async fn masks_come_with_the_samples_they_belong_to() {
     let (store, manifest) = phantom_store().await;
     let dataset = open(&store, &manifest, &only(&[Modality::Ct, Modality::Mr]), Needs::Mask).await;
-    let loader = Loader::sequential(Arc::clone(&dataset), 10, None, OPTIONS, &Handle::current()).unwrap();
+    let loader = Loader::sequential(Arc::clone(&dataset), 10, None, options(), &Handle::current()).unwrap();
     let batches = drain(loader).await;
     assert_eq!(batches.iter().map(Batch::len).sum::<usize>() as u64, dataset.len());
     let pixels = (dataset.size() as usize).pow(2);
@@ -108,7 +112,7 @@ async fn selections_narrow_by_label_and_limits_by_number() {
     assert_eq!((all.len(), labelled.len()), (34, 24));
     let names: Vec<String> = labelled.classes_present().into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, ["none", "smooth", "spiculated"]);
-    let loader = Loader::sequential(Arc::clone(&labelled), 8, Some(12), OPTIONS, &Handle::current()).unwrap();
+    let loader = Loader::sequential(Arc::clone(&labelled), 8, Some(12), options(), &Handle::current()).unwrap();
     let batches = drain(loader).await;
     assert_eq!(batches.iter().map(Batch::len).collect::<Vec<_>>(), [8, 4]);
     assert!(batches.iter().flat_map(|batch| &batch.labels).all(Option::is_some));
@@ -129,37 +133,20 @@ async fn a_selection_of_nothing_is_answered_with_what_there_is() {
     assert!(error.contains("34 CT in `train`") && error.ends_with("164 labels, 204 masks"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_damaged_shard_is_named_and_ends_the_reading() {
-    let (store, manifest) = phantom_store().await;
-    let dataset = open(&store, &manifest, &only(&[Modality::XRay]), Needs::Any).await;
-    let path = &manifest.shards.iter().find(|shard| shard.modality == Modality::XRay).unwrap().path;
-    let mut bytes = store.get(path).await.unwrap().to_vec();
-    // The first column chunk holds the images.
-    bytes[64..512].fill(0x55);
-    store.put(path, bytes).await.unwrap();
-    let mut loader = Loader::sequential(dataset, 8, None, OPTIONS, &Handle::current()).unwrap();
-    let (error, after) =
-        tokio::task::spawn_blocking(move || (loader.next().unwrap_err(), loader.next())).await.unwrap();
-    assert!(error.to_string().contains(path), "{error}");
-    assert!(after.unwrap().is_none());
-}
-
 #[tokio::test]
-async fn a_shard_that_is_not_the_committed_one_is_refused() {
+async fn row_groups_with_other_columns_are_refused() {
     let (store, mut manifest) = phantom_store().await;
-    let group = manifest.shards[0].row_groups[0].clone();
-    manifest.shards[0].row_groups = [1, 2].map(|rows| RowGroup { rows, ..group.clone() }).to_vec();
+    manifest.shards[0].row_groups[0].columns.pop();
     let opened = Dataset::open(&store, &manifest, manifest.shards[0].split, &Selection::default(), Needs::Any).await;
     let error = opened.err().unwrap().to_string();
-    assert!(error.contains("expected 3 rows in 2 row groups"), "{error}");
+    assert!(error.contains("has row groups of 12 columns, expected 13"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loader_that_is_dropped_early_ends_its_thread() {
     let (store, manifest) = phantom_store().await;
     let dataset = open(&store, &manifest, &Selection::default(), Needs::Any).await;
-    let mut loader = Loader::sequential(Arc::clone(&dataset), 1, None, OPTIONS, &Handle::current()).unwrap();
+    let mut loader = Loader::sequential(Arc::clone(&dataset), 1, None, options(), &Handle::current()).unwrap();
     let first = tokio::task::spawn_blocking(move || loader.next().unwrap().map(|batch| batch.len())).await.unwrap();
     assert_eq!(first, Some(1));
     // The thread held a clone; its end leaves this one alone.

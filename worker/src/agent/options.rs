@@ -6,6 +6,7 @@ use std::time::Duration;
 use vismae_core::ids::WorkerId;
 
 use super::devices::DeviceChoice;
+use crate::cache::CacheOptions;
 
 /// Command line of `vismae-worker agent`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +32,8 @@ pub(crate) struct AgentOptions {
     /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere when absent.
     #[arg(long)]
     pub admin: Option<SocketAddr>,
+    #[command(flatten)]
+    pub cache: CacheOptions,
     /// How long the coordinator is waited for before giving up, in seconds.
     #[arg(long, default_value_t = 30)]
     pub patience: u64,

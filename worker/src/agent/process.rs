@@ -16,6 +16,8 @@ use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{AgentMessage, Cause, Failed, LogLine, Stopped, TaskCommand, TaskEvent};
 
+use crate::cache::CacheOptions;
+
 /// The running program, even when its file has been replaced by a newer build since.
 const OWN_PROGRAM: &str = "/proc/self/exe";
 /// Commands waiting for a task: a start, a membership and a stop, with room to spare.
@@ -35,6 +37,7 @@ pub(super) struct Launch {
     pub(super) slot: u32,
     pub(super) threads: u32,
     pub(super) host: IpAddr,
+    pub(super) cache: CacheOptions,
 }
 
 /// The agent's end of a running task process.
@@ -68,6 +71,7 @@ impl TaskProcess {
             .arg("task")
             .args(["--threads", &launch.threads.to_string()])
             .args(["--host", &launch.host.to_string()])
+            .args(launch.cache.arguments())
             .envs(vismae_c10d::NCCL_ENVIRONMENT)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

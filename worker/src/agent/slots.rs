@@ -11,6 +11,7 @@ use vismae_proto::v1::{AgentMessage, Cause, Failed, StopTask, TaskCommand, TaskE
 
 use super::metrics;
 use super::process::{Ended, Launch, TaskProcess};
+use crate::cache::CacheOptions;
 
 /// All slots; owns every task process of the agent.
 #[derive(Debug)]
@@ -18,13 +19,14 @@ pub(super) struct Slots {
     total: usize,
     threads: u32,
     host: IpAddr,
+    cache: CacheOptions,
     busy: BTreeMap<u32, TaskProcess>,
     serving: JoinSet<Ended>,
 }
 
 impl Slots {
-    pub(super) fn new(total: usize, threads: u32, host: IpAddr) -> Self {
-        Self { total, threads, host, busy: BTreeMap::new(), serving: JoinSet::new() }
+    pub(super) fn new(total: usize, threads: u32, host: IpAddr, cache: CacheOptions) -> Self {
+        Self { total, threads, host, cache, busy: BTreeMap::new(), serving: JoinSet::new() }
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -54,7 +56,7 @@ impl Slots {
         if let Some(process) = self.busy.get(&slot) {
             return Err(format!("slot {slot} still holds task `{}`", process.task()));
         }
-        let launch = Launch { slot, threads: self.threads, host: self.host };
+        let launch = Launch { slot, threads: self.threads, host: self.host, cache: self.cache.clone() };
         tracing::info!(task = command.task, slot, "task starts");
         let (process, serve) = TaskProcess::start(&launch, command, events.clone())
             .map_err(|error| format!("task process could not be started: {error}"))?;

@@ -13,10 +13,9 @@ use vismae_shards::split::Split;
 use super::TaskContext;
 use super::error::TaskError;
 
-/// Enough to ride out a slow read, few enough to stay small: a batch of 640 frames at 224 pixels is 32 MB.
-const PREFETCH: usize = 4;
-/// Decoded row groups kept by a rank: 64 groups of about 16 MiB.
-const CACHE_BYTES: usize = 1 << 30;
+/// Bytes of row groups and batches that a rank reads ahead and keeps: two windows of row groups at 224 pixels for each of eight
+/// lanes, and a quarter of it for batches, of which one of 640 frames takes 32 MB.
+const READ_AHEAD_BYTES: u64 = 3 << 29;
 
 /// Reads the latest version of a corpus.
 pub(super) fn manifest(context: &TaskContext, corpus: &CorpusName) -> Result<Manifest, TaskError> {
@@ -60,16 +59,16 @@ pub(super) fn planned(
     epochs: u32,
 ) -> Result<Loader, TaskError> {
     let span = (Start { epoch: Epoch(0), step: 0 }, Epoch(epochs));
-    Loader::planned(Arc::clone(dataset), plan.clone(), lanes, span, options(), context.runtime.handle())
+    Loader::planned(Arc::clone(dataset), plan.clone(), lanes, span, options(context), context.runtime.handle())
         .map_err(|error| TaskError::environment_from(&error))
 }
 
 /// Reads every frame once, front to back.
 pub(super) fn sequential(context: &TaskContext, dataset: &Arc<Dataset>, batch: u32) -> Result<Loader, TaskError> {
-    Loader::sequential(Arc::clone(dataset), batch, None, options(), context.runtime.handle())
+    Loader::sequential(Arc::clone(dataset), batch, None, options(context), context.runtime.handle())
         .map_err(|error| TaskError::environment_from(&error))
 }
 
-fn options() -> LoaderOptions {
-    LoaderOptions { prefetch: PREFETCH, cache_bytes: CACHE_BYTES }
+fn options(context: &TaskContext) -> LoaderOptions {
+    LoaderOptions { bytes: READ_AHEAD_BYTES, threads: context.threads.get(), cache: context.cache.clone() }
 }

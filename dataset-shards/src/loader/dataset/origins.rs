@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 
-use arrow::array::AsArray;
 use futures::{StreamExt, TryStreamExt, stream};
 use vismae_core::spec::Modality;
 
 use super::super::LoadError;
-use super::super::index::GroupIndex;
-use super::{CONCURRENT_READS, Dataset};
+use super::{CONCURRENT_INDICES, Dataset};
 use crate::order::quality::RowKinds;
 
 /// The source and the modality of every row of a dataset.
@@ -28,13 +26,13 @@ impl Dataset {
     /// # Errors
     /// [`LoadError`].
     pub async fn origins(&self) -> Result<Origins, LoadError> {
-        let reading = self.groups.iter().map(|group| self.sources_of(group));
-        let read: Vec<Vec<String>> = stream::iter(reading).buffered(CONCURRENT_READS).try_collect().await?;
+        let reading = self.groups.iter().map(|group| group.sources(&self.source));
+        let read: Vec<Vec<String>> = stream::iter(reading).buffered(CONCURRENT_INDICES).try_collect().await?;
         let (mut sources, mut modalities) = (Vec::new(), Vec::new());
         let mut kinds = RowKinds::default();
         let mut numbers: HashMap<String, u32> = HashMap::new();
         for (group, of_rows) in self.groups.iter().zip(read) {
-            let modality = self.shards[group.shard].shard.modality;
+            let modality = group.located.shard.modality;
             let number = modalities.iter().position(|known| *known == modality).unwrap_or_else(|| {
                 modalities.push(modality);
                 modalities.len() - 1
@@ -48,17 +46,5 @@ impl Dataset {
             }));
         }
         Ok(Origins { sources, modalities, kinds })
-    }
-
-    async fn sources_of(&self, group: &GroupIndex) -> Result<Vec<String>, LoadError> {
-        let shard = &self.shards[group.shard];
-        let columns = shard.read_group(group.row_group, &["source"]).await?;
-        let source = columns.column_by_name("source").and_then(|column| column.as_string_opt::<i32>());
-        let source = source.ok_or_else(|| LoadError::Changed {
-            shard: shard.shard.path.clone(),
-            found: "no column of sources".to_owned(),
-            expected: "`source`".to_owned(),
-        })?;
-        Ok(group.rows.iter().map(|&row| source.value(row as usize).to_owned()).collect())
     }
 }

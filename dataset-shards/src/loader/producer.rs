@@ -1,0 +1,137 @@
+//! What is read ahead of the training loop, when, and what it becomes.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Sender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use super::group::DecodedGroup;
+use super::schedule::{Schedule, StepRows};
+use super::source::Means;
+use super::{Batch, Dataset, LoadError, LoaderOptions};
+use crate::order::RowRef;
+
+/// Row groups on their way at the same time: hides the latency of an object store without crowding a disk.
+const CONCURRENT_FETCHES: usize = 16;
+/// The part of the bytes that waiting batches may take; row groups have the rest.
+const BATCHES_SHARE: u64 = 4;
+/// Bytes of one permit: a semaphore takes no more than 2^32 permits at once.
+const PERMIT_BYTES: u64 = 1024;
+
+/// A batch on its way to the training loop, and the room it takes until it is there.
+pub(super) struct Waiting {
+    pub(super) batch: Result<Batch, LoadError>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// The one owner of what is read ahead.
+pub(super) struct Producer<'a> {
+    dataset: &'a Dataset,
+    schedule: Schedule<Result<DecodedGroup, LoadError>>,
+    fetching: JoinSet<(u32, Result<DecodedGroup, LoadError>)>,
+    means: Means,
+    threads: u32,
+    batches: Sender<Waiting>,
+    room: Arc<Semaphore>,
+    permits: u32,
+}
+
+impl<'a> Producer<'a> {
+    pub(super) fn new(dataset: &'a Dataset, options: LoaderOptions, batches: Sender<Waiting>) -> Self {
+        let LoaderOptions { bytes, threads, cache } = options;
+        let sizes = dataset.group_sizes();
+        let for_batches = bytes / BATCHES_SHARE;
+        let permits = u32::try_from(for_batches / PERMIT_BYTES).unwrap_or(u32::MAX).max(1);
+        let threads = u32::try_from(threads).unwrap_or(u32::MAX).max(1);
+        Self {
+            dataset,
+            schedule: Schedule::new(sizes, bytes - for_batches),
+            fetching: JoinSet::new(),
+            means: Means { decoders: Arc::new(Semaphore::new(threads as usize)), cache },
+            threads,
+            batches,
+            room: Arc::new(Semaphore::new(permits as usize)),
+            permits,
+        }
+    }
+
+    /// Ends with the steps, at the first error, or when nobody listens any more; nothing goes on behind it.
+    pub(super) async fn produce(mut self, steps: impl Iterator<Item = StepRows>) {
+        let failed = self.hand_out_all(steps).await;
+        self.fetching.shutdown().await;
+        // Decoding on a thread can't be called off: what has begun is waited for.
+        let _idle = self.means.decoders.acquire_many(self.threads).await;
+        if let Err(error) = failed {
+            // Nobody listens any more: there is nobody to tell.
+            let _unheard = self.batches.send(Waiting { batch: Err(error), _room: None }).await;
+        }
+    }
+
+    async fn hand_out_all(&mut self, mut steps: impl Iterator<Item = StepRows>) -> Result<(), LoadError> {
+        loop {
+            while self.schedule.has_room_ahead()
+                && let Some(step) = steps.next()
+            {
+                self.schedule.push(step);
+            }
+            if self.schedule.is_empty() {
+                return Ok(());
+            }
+            while self.fetching.len() < CONCURRENT_FETCHES
+                && let Some(group) = self.schedule.next_fetch()
+            {
+                self.fetch(group)?;
+            }
+            let permits = self.schedule.ready().map(|step| self.permits_of(step));
+            tokio::select! {
+                biased;
+                () = self.batches.closed() => return Ok(()),
+                Some(fetched) = self.fetching.join_next() => {
+                    let (group, fetched) = fetched.map_err(|_| LoadError::Panicked)?;
+                    let bytes = fetched.as_ref().map_or(0, DecodedGroup::bytes);
+                    self.schedule.settle(group, bytes, fetched);
+                }
+                room = Arc::clone(&self.room).acquire_many_owned(permits.unwrap_or(0)), if permits.is_some() => {
+                    let batch = self.next_batch()?;
+                    if self.batches.send(Waiting { batch: Ok(batch), _room: room.ok() }).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn fetch(&mut self, group: u32) -> Result<(), LoadError> {
+        let index = self.dataset.group(group)?;
+        let source = Arc::clone(self.dataset.source());
+        let load = source.load(index.located.clone(), index.rows.clone(), self.means.clone());
+        self.fetching.spawn(async move { (group, load.await) });
+        Ok(())
+    }
+
+    /// Permits that the batch of a step takes: all of them where it is larger than what they stand for.
+    fn permits_of(&self, step: &StepRows) -> u32 {
+        let permits = self.dataset.batch_bytes(step.rows.len()).div_ceil(PERMIT_BYTES);
+        u32::try_from(permits).unwrap_or(u32::MAX).min(self.permits)
+    }
+
+    /// The batch of the next step, whose row groups are all here, or the error of one that could not be read.
+    fn next_batch(&mut self) -> Result<Batch, LoadError> {
+        let rows = self.schedule.ready().map_or(&[][..], |step| &step.rows);
+        let failed = rows.iter().find(|row| matches!(self.schedule.group(row.group), Some(Err(_))));
+        if let Some(RowRef { group, .. }) = failed.copied()
+            && let Some(Err(error)) = self.schedule.take(group)
+        {
+            return Err(error);
+        }
+        let Some(StepRows { epoch, step, rows, global_samples }) = self.schedule.ready() else {
+            return Err(LoadError::Panicked);
+        };
+        let (epoch, step, global_samples) = (*epoch, *step, *global_samples);
+        let held = |group| self.schedule.group(group).and_then(|outcome| outcome.as_ref().ok());
+        let batch = self.dataset.assemble(rows, held).map(|batch| Batch { epoch, step, global_samples, ..batch });
+        self.schedule.finish_step();
+        batch
+    }
+}
