@@ -13,16 +13,18 @@ mod nifti;
 mod raster;
 mod sniff;
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use vismae_core::spec::Modality;
 
+use crate::place::Place;
+
 pub(crate) use dicom::{Slice, Stack};
 pub use error::DecodeError;
 pub use guard::UNLOGGED;
-use guard::guarded;
+pub(crate) use guard::guarded;
+pub(crate) use labels::decode_labels_of;
 pub use labels::{LabelError, LabelVolume, decode_labels};
 pub(crate) use nifti::Grid;
 use sniff::Format;
@@ -31,6 +33,8 @@ use sniff::Format;
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of a file that its place in a series is looked for in: headers in front of the pixels are far shorter.
 const START_BYTES: u64 = 1 << 16;
+/// Bytes allocated for a file before they are read.
+const READ_AHEAD_MAX: u64 = 64 << 20;
 /// Most pixels in one plane.
 pub const PLANE_PIXELS_MAX: u64 = 64 << 20;
 /// Most voxels in one volume.
@@ -132,8 +136,13 @@ pub struct Decoded {
 /// # Errors
 /// [`DecodeError`], whose code names the reason; its message holds no value that could name a patient.
 pub fn decode(path: &Path) -> Result<Decoded, DecodeError> {
-    sniff::check_name(path)?;
-    decode_bytes(path, &read(path)?)
+    decode_place(&Place::Disk(path.to_owned()))
+}
+
+/// As [`decode`], wherever the file lies.
+pub(crate) fn decode_place(place: &Place) -> Result<Decoded, DecodeError> {
+    sniff::check_name(place.name())?;
+    decode_bytes(place.name(), &read(place)?)
 }
 
 /// Decodes the bytes of a file. Its name only decides whether unknown bytes were meant to be an image.
@@ -154,23 +163,23 @@ pub fn decode_bytes(name: &Path, bytes: &[u8]) -> Result<Decoded, DecodeError> {
 
 /// The place that a DICOM slice has in its series, by the start of the file alone; none for anything else, or when it can't be
 /// told.
-pub(crate) fn locate(path: &Path) -> Option<Slice> {
+pub(crate) fn locate(place: &Place) -> Option<Slice> {
     let mut start = Vec::with_capacity(START_BYTES as usize);
-    File::open(path).ok()?.take(START_BYTES).read_to_end(&mut start).ok()?;
-    let format = sniff::format(path, &start).ok()?;
+    let (bytes, _) = place.open().ok()?;
+    bytes.take(START_BYTES).read_to_end(&mut start).ok()?;
+    let format = sniff::format(place.name(), &start).ok()?;
     (format == Format::Dicom).then(|| guarded("DICOM", || Ok(dicom::locate(&start))).ok().flatten()).flatten()
 }
 
 /// The bytes of a file of a usable size.
-fn read(path: &Path) -> Result<Vec<u8>, DecodeError> {
-    let file = File::open(path).map_err(|error| DecodeError::from_io(&error))?;
-    let size = file.metadata().map_err(|error| DecodeError::from_io(&error))?.len();
+fn read(place: &Place) -> Result<Vec<u8>, DecodeError> {
+    let (stream, size) = place.open()?;
     if size > FILE_BYTES_MAX {
         return Err(DecodeError::TooLarge { what: "bytes in the file", found: size, limit: FILE_BYTES_MAX });
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
-    // A file that grows while it is read stays within the limit.
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| DecodeError::from_io(&error))?;
+    // What a size claims is not allocated before it is there, and a file that grows while it is read stays within the limit.
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(READ_AHEAD_MAX)).unwrap_or_default());
+    stream.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| DecodeError::from_io(&error))?;
     if bytes.is_empty() { Err(DecodeError::Empty) } else { Ok(bytes) }
 }
 

@@ -8,6 +8,7 @@
 //! [`order::Plan`] (which sample is seen when, whatever the number of ranks) and [`loader::Loader`] (the batches of it).
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod decode;
 #[cfg(test)]
 mod fixture;
@@ -18,6 +19,7 @@ pub mod manifest;
 pub mod normalise;
 pub mod order;
 pub mod phantom;
+mod place;
 pub mod quarantine;
 pub mod runs;
 pub mod sample;

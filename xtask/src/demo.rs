@@ -25,7 +25,7 @@ pub(crate) struct Options {
 /// Sets up, builds in release and runs `examples/demo.toml`.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if let Some(data) = options.data.as_ref().filter(|data| !data.exists()) {
-        bail!("`--data {}` does not exist, expected a folder or a CSV manifest", data.display());
+        bail!("`--data {}` does not exist, expected a folder, an archive or a CSV manifest", data.display());
     }
     let ready = setup::run()?;
     cargo::run(cargo::command(

@@ -24,7 +24,7 @@ use crate::progress::{Display, work_in_progress};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Folders and CSV manifests (columns: file, modality, patient_id, group_id, label, mask_file, split)
+    /// Folders, archives (zip; tar, also packed with gzip or zstd) and CSV manifests (columns: file, modality, patient_id, group_id, label, mask_file, split)
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// Corpus that is written

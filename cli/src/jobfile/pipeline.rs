@@ -109,7 +109,10 @@ impl Builder<'_> {
             if self.overrides.inputs_are_local && !place.exists() {
                 let at = Place::root().key("corpus").key("inputs").index(index);
                 let found = place.display();
-                self.broken(at, format!("is `{found}`, which does not exist; expected a folder or a CSV manifest"));
+                self.broken(
+                    at,
+                    format!("is `{found}`, which does not exist; expected a folder, an archive or a CSV manifest"),
+                );
             }
             absolute.push(place.to_string_lossy().into_owned());
         }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::archive::MemberFault;
+
 /// Why a file gives no image. No message holds a value of the file that could name a patient.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -14,6 +16,9 @@ pub enum DecodeError {
     /// It has no bytes.
     #[error("the file is empty")]
     Empty,
+    /// It lies in an archive that does not give it away.
+    #[error(transparent)]
+    Member(MemberFault),
     /// It is, or claims to be, larger than an ingest accepts.
     #[error("{found} {what}, expected at most {limit}")]
     TooLarge {
@@ -72,6 +77,7 @@ impl DecodeError {
             Self::Missing => "missing_file",
             Self::Unreadable(_) => "unreadable",
             Self::Empty => "empty_file",
+            Self::Member(fault) => fault.code(),
             Self::TooLarge { .. } => "too_large",
             Self::NotAnImage { .. } => "not_an_image",
             Self::UnknownFormat => "unknown_format",
@@ -82,9 +88,16 @@ impl DecodeError {
         }
     }
 
-    pub(super) fn from_io(error: &io::Error) -> Self {
+    pub(crate) fn from_io(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
+            // What a packed file says of itself is not so.
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                Self::Malformed { format: "archive", fault: "the member is not what the archive says of it".to_owned() }
+            }
+            io::ErrorKind::UnexpectedEof => {
+                Self::Truncated { format: "archive", fault: "the member is shorter than the archive says".to_owned() }
+            }
             kind => Self::Unreadable(kind),
         }
     }

@@ -23,7 +23,7 @@ thread_local! {
 }
 
 /// Turns a panic of a decoder into an error of the file. Its words, which may quote the file, are not printed.
-pub(super) fn guarded<T>(
+pub(crate) fn guarded<T>(
     format: &'static str,
     decode: impl FnOnce() -> Result<T, DecodeError>,
 ) -> Result<T, DecodeError> {

@@ -6,6 +6,7 @@ use image::ImageFormat;
 
 use super::sniff::{self, Format};
 use super::{DecodeError, Decoded, Grid, guarded, nifti, raster, read};
+use crate::place::Place;
 
 /// More distinct values than this are grey levels, not classes.
 const CLASSES_MAX: usize = 64;
@@ -66,8 +67,13 @@ impl LabelError {
 /// # Errors
 /// [`LabelError`].
 pub fn decode_labels(path: &Path, image: &Decoded) -> Result<LabelVolume, LabelError> {
-    let bytes = read(path).map_err(LabelError::Decode)?;
-    let format = sniff::format(path, &bytes).map_err(LabelError::Decode)?;
+    decode_labels_of(&Place::Disk(path.to_owned()), image)
+}
+
+/// As [`decode_labels`], wherever the mask lies.
+pub(crate) fn decode_labels_of(place: &Place, image: &Decoded) -> Result<LabelVolume, LabelError> {
+    let bytes = read(place).map_err(LabelError::Decode)?;
+    let format = sniff::format(place.name(), &bytes).map_err(LabelError::Decode)?;
     let unread = || -> Result<(u32, u32, Vec<f32>), DecodeError> {
         Err(DecodeError::Unsupported { what: format!("a mask in {}", format.name()), expected: "PNG, JPEG or NIfTI" })
     };

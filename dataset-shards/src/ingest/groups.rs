@@ -179,16 +179,13 @@ fn hashed_split(pseudonym: &str) -> Split {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use super::super::input::ModalityHint;
+    use super::super::input::{ModalityHint, Origin};
     use super::*;
 
     fn item(source: &str, patient: Option<&str>, group: Option<&str>, split: Option<Split>) -> Item {
         Item {
             source: source.into(),
-            root: Arc::from(Path::new(".")),
+            origin: Origin::Nowhere,
             file: "a.png".to_owned(),
             modality: ModalityHint::None,
             patient: patient.map(str::to_owned),

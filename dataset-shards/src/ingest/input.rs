@@ -1,7 +1,8 @@
-//! From the inputs of a specification to a list of files.
+//! From the inputs of a specification to a list of files: folders, archives, which are read as folders, and CSV manifests.
 
 #[cfg_attr(not(test), expect(dead_code, reason = "for an ingest whose members each list the inputs"))]
 mod fingerprint;
+mod shelf;
 mod table;
 mod tree;
 
@@ -11,7 +12,11 @@ use std::sync::Arc;
 use vismae_core::spec::Modality;
 
 use super::quarantine::Refusal;
+use crate::archive::{self, Archive, ArchiveError};
+use crate::place::Place;
 use crate::split::Split;
+use shelf::Shelf;
+use table::Base;
 
 /// Names of a manifest in a folder.
 const MANIFEST_NAMES: [&str; 2] = ["MANIFEST.csv", "manifest.csv"];
@@ -20,14 +25,17 @@ const MANIFEST_NAMES: [&str; 2] = ["MANIFEST.csv", "manifest.csv"];
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// There is nothing at this path.
-    #[error("input `{input}` does not exist, expected a folder or a CSV manifest")]
+    #[error("input `{input}` does not exist, expected a folder, an archive or a CSV manifest")]
     Missing {
         /// The input.
         input: String,
     },
-    /// It is a file, but no manifest.
-    #[error("input `{input}` is a file, expected a folder or a manifest whose name ends in `.csv`")]
-    NotAManifest {
+    /// It is a file, but neither a manifest nor an archive.
+    #[error(
+        "input `{input}` is a file, expected a folder, an archive (`.zip`, `.tar`, `.tar.gz`, `.tgz` or `.tar.zst`), or a \
+         manifest whose name ends in `.csv`"
+    )]
+    NotAnInput {
         /// The input.
         input: String,
     },
@@ -46,6 +54,14 @@ pub enum ListError {
         manifest: String,
         /// Where it breaks.
         source: csv::Error,
+    },
+    /// The archive cannot be used.
+    #[error("input `{input}` cannot be used: {fault}")]
+    Archive {
+        /// The input.
+        input: String,
+        /// What is wrong with it, and what to do.
+        fault: String,
     },
     /// A folder cannot be read.
     #[error("input `{input}` cannot be listed")]
@@ -69,14 +85,43 @@ pub(super) enum ModalityHint {
     None,
 }
 
+/// Where a file of the listing lies.
+#[derive(Debug, Clone)]
+pub(super) enum Origin {
+    /// Below this folder, under its path in the set.
+    Folder(Arc<Path>),
+    /// In an archive, as the member of this number.
+    Member(Arc<Archive>, usize),
+    /// In an archive that has no such member, or nowhere at all.
+    Nowhere,
+}
+
+impl Origin {
+    /// The place of a file of this path in its set.
+    fn place(&self, file: &str) -> Place {
+        match self {
+            Self::Folder(folder) => Place::Disk(folder.join(file)),
+            Self::Member(archive, at) => Place::Member(Arc::clone(archive), *at),
+            Self::Nowhere => Place::Nowhere,
+        }
+    }
+}
+
+/// The mask of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Mask {
+    /// Its path in the set.
+    file: String,
+    origin: Origin,
+}
+
 /// One file to be read.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
-    /// The set it came with: the name of the folder that was given or that holds the manifest.
+    /// The set it came with: the name of the folder or archive that was given or that holds the manifest.
     pub(super) source: Arc<str>,
-    /// The folder that `file` and `mask` are relative to.
-    pub(super) root: Arc<Path>,
-    /// Path of the file in its set.
+    pub(super) origin: Origin,
+    /// Path of the file in its set; an archive in a set counts as a folder.
     pub(super) file: String,
     pub(super) modality: ModalityHint,
     /// The patient of this id, wherever else the id occurs.
@@ -84,8 +129,7 @@ pub(super) struct Item {
     /// Look-alikes and relatives that belong together; the name means something in its own set only.
     pub(super) group: Option<String>,
     pub(super) label: Option<String>,
-    /// Path of the mask in its set.
-    pub(super) mask: Option<String>,
+    pub(super) mask: Option<Mask>,
     /// Stated by the manifest.
     pub(super) split: Option<Split>,
     /// What is wrong with the listing itself; such a file is not opened.
@@ -93,36 +137,97 @@ pub(super) struct Item {
 }
 
 impl Item {
-    pub(super) fn path(&self) -> PathBuf {
-        self.root.join(&self.file)
+    /// A file of which nothing is stated.
+    fn new(source: &Arc<str>, file: String, origin: Origin) -> Self {
+        Self {
+            source: Arc::clone(source),
+            origin,
+            file,
+            modality: ModalityHint::None,
+            patient: None,
+            group: None,
+            label: None,
+            mask: None,
+            split: None,
+            fault: None,
+        }
+    }
+
+    /// Where its bytes lie.
+    pub(super) fn place(&self) -> Place {
+        self.origin.place(&self.file)
+    }
+
+    /// Where those of its mask lie, if it has one.
+    pub(super) fn mask_place(&self) -> Option<Place> {
+        self.mask.as_ref().map(|mask| mask.origin.place(&mask.file))
     }
 }
 
-/// Lists every input, in the order given; files of a folder are sorted by path.
+/// Lists every input, in the order given; files of a folder or of an archive are sorted by path.
 pub(super) fn list(inputs: &[String]) -> Result<Vec<Item>, ListError> {
-    let listed: Vec<Vec<Item>> = inputs.iter().map(|input| list_one(input)).collect::<Result<_, _>>()?;
+    let mut shelf = Shelf::default();
+    let listed: Vec<Vec<Item>> = inputs.iter().map(|input| list_one(input, &mut shelf)).collect::<Result<_, _>>()?;
     Ok(listed.concat())
 }
 
-fn list_one(input: &str) -> Result<Vec<Item>, ListError> {
+fn list_one(input: &str, shelf: &mut Shelf) -> Result<Vec<Item>, ListError> {
     let path = Path::new(input);
     let kind = std::fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => ListError::Missing { input: input.to_owned() },
         _ => ListError::Folder { input: input.to_owned(), source: error },
     })?;
     if kind.is_file() {
-        let csv = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
-        return if csv { table::read(path) } else { Err(ListError::NotAManifest { input: input.to_owned() }) };
+        return match archive::kind_of(path) {
+            Some(_) => list_archive(path, shelf),
+            None if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) => {
+                table::read(path, shelf)
+            }
+            None => Err(ListError::NotAnInput { input: input.to_owned() }),
+        };
     }
     if let Some(manifest) = manifest_in(path) {
-        return table::read(&manifest);
+        return table::read(&manifest, shelf);
     }
     let manifests = manifests_below(path).map_err(|source| ListError::Folder { input: input.to_owned(), source })?;
     if manifests.is_empty() {
-        return tree::walk(path);
+        return tree::walk(path, shelf);
     }
-    let listed: Vec<Vec<Item>> = manifests.iter().map(|manifest| table::read(manifest)).collect::<Result<_, _>>()?;
+    let listed: Vec<Vec<Item>> =
+        manifests.iter().map(|manifest| table::read(manifest, shelf)).collect::<Result<_, _>>()?;
     Ok(listed.concat())
+}
+
+/// Lists an archive as the folder that it would unpack to.
+fn list_archive(path: &Path, shelf: &mut Shelf) -> Result<Vec<Item>, ListError> {
+    let input = path.display().to_string();
+    let archive =
+        shelf.open(path).map_err(|fault| ListError::Archive { input: input.clone(), fault: fault.message })?;
+    let source: Arc<str> = archive::stem(&source_name(path)).into();
+    let manifest_at = |folder: &str| MANIFEST_NAMES.iter().find_map(|name| archive.find(&format!("{folder}{name}")));
+    let mut manifests: Vec<(String, usize)> = manifest_at("").map(|at| (String::new(), at)).into_iter().collect();
+    if manifests.is_empty() {
+        let mut folders: Vec<&str> =
+            archive.members().iter().filter_map(|member| member.name.split_once('/')).map(|(top, _)| top).collect();
+        folders.dedup();
+        let below = folders.into_iter().map(|folder| format!("{folder}/"));
+        manifests = below.filter_map(|below| manifest_at(&below).map(|at| (below, at))).collect();
+    }
+    let mut items = Vec::new();
+    for (below, at) in &manifests {
+        let source = if below.is_empty() { Arc::clone(&source) } else { below.trim_end_matches('/').into() };
+        let name = format!("{input}/{}", archive.members()[*at].name);
+        let bytes = Place::Member(Arc::clone(&archive), *at).open();
+        let (bytes, _) = bytes.map_err(|error| ListError::Archive { input: name.clone(), fault: error.to_string() })?;
+        let base = Base::Archive { archive: Arc::clone(&archive), below: below.clone() };
+        items.extend(table::read_from(bytes, &name, &base, &source, shelf)?);
+    }
+    if manifests.is_empty() {
+        items = tree::members(&archive, &source, "");
+    } else {
+        items.extend(shelf::damage(&archive, &source, ""));
+    }
+    Ok(items)
 }
 
 fn manifest_in(folder: &Path) -> Option<PathBuf> {

@@ -98,12 +98,12 @@ fn read(item: &Item) -> Result<Source, Outcome> {
     if let Some(fault) = &item.fault {
         return Err(refused(fault.clone()));
     }
-    let decoded = decode::decode(&item.path()).map_err(|error| match error {
+    let decoded = decode::decode_place(&item.place()).map_err(|error| match error {
         DecodeError::NotAnImage { .. } => Outcome::NotAnImage,
         error => refused(error.into()),
     })?;
     let modality = modality(item, decoded.modality).map_err(refused)?;
-    let mask = item.mask.as_ref().map(|mask| decode::decode_labels(&item.root.join(mask), &decoded));
+    let mask = item.mask_place().map(|mask| decode::decode_labels_of(&mask, &decoded));
     let labels = mask.transpose().map_err(|error| refused(error.into()))?;
     Ok(Source { decoded, labels, modality })
 }

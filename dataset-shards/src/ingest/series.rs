@@ -77,7 +77,7 @@ pub(super) async fn assemble(items: &[Arc<Item>], threads: usize) -> Result<Vec<
 }
 
 fn locate(item: &Item) -> Option<Slice> {
-    item.fault.is_none().then(|| decode::locate(&item.path())).flatten()
+    item.fault.is_none().then(|| decode::locate(&item.place())).flatten()
 }
 
 /// What is unusual about the places of sorted slices.

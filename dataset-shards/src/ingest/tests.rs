@@ -203,7 +203,10 @@ async fn an_ingest_without_a_frame_says_what_became_of_the_files() {
 async fn a_missing_input_is_named_before_anything_is_read() {
     let store = Store::open("memory://").unwrap();
     let error = ingest_all(&store, &[phantom_folder(), Path::new("/no/such/folder")]).await.unwrap_err();
-    assert_eq!(error.to_string(), "input `/no/such/folder` does not exist, expected a folder or a CSV manifest");
+    assert_eq!(
+        error.to_string(),
+        "input `/no/such/folder` does not exist, expected a folder, an archive or a CSV manifest"
+    );
     assert!(store.list("").await.unwrap().is_empty());
 }
 
@@ -311,4 +314,45 @@ async fn whoever_has_the_files_and_the_key_gets_the_names_of_refused_files_back(
     let names = |key: &PseudonymKey| names_by_alias(&spec(&[folder.path()]).inputs, key).unwrap();
     assert_eq!(names(&options(1).pseudonym_key)[&refused[0].file], "broken.png");
     assert!(!names(&PseudonymKey::from_secret("another")).contains_key(&refused[0].file));
+}
+
+#[tokio::test]
+async fn the_same_files_in_a_folder_and_in_any_archive_give_the_same_bytes() {
+    use crate::archive::testing::{files_below, gzip, tar, zip, zstd};
+    let (folder, content) = (tempfile::tempdir().unwrap(), files_below(phantom_folder()));
+    let store = Store::open("memory://").unwrap();
+    ingest_all(&store, &[phantom_folder()]).await.unwrap();
+    let expected = contents(&store).await;
+    let tarred = tar(&content);
+    for (ending, bytes) in
+        [("zip", zip(&content)), ("tar.gz", gzip(&tarred)), ("tar.zst", zstd(&tarred)), ("tar", tarred.clone())]
+    {
+        let path = folder.path().join(format!("{}.{ending}", source()));
+        std::fs::write(&path, bytes).unwrap();
+        for threads in [1, 3] {
+            let store = Store::open("memory://").unwrap();
+            ingest(&store, &spec(&[&path]), &options(threads), |_| {}, &CancellationToken::new()).await.unwrap();
+            assert!(contents(&store).await == expected, "{ending} with {threads} threads");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_an_archive_is_quarantined_and_the_rest_goes_on() {
+    use crate::archive::testing::{files, tar};
+    let folder = tempfile::tempdir().unwrap();
+    png(&folder.path().join("a.png"), 20, 20, |x, y| (x * y) as u8);
+    let image = std::fs::read(folder.path().join("a.png")).unwrap();
+    std::fs::remove_file(folder.path().join("a.png")).unwrap();
+    let whole = tar(&files(&[("us/a.png", &image), ("us/b.zip", b"x"), ("us/JANE_DOE.png", &image)]));
+    // Behind the headers of the last member and part of its content.
+    let cut = whole.len() - 1024 - image.len().next_multiple_of(512) + 20;
+    std::fs::write(folder.path().join("set.tar"), &whole[..cut]).unwrap();
+    let store = Store::open("memory://").unwrap();
+    let summary = ingest_all(&store, &[folder.path()]).await.unwrap();
+    assert_eq!(summary.total_frames(), 1);
+    let expected = [("archive_cut", 1), ("archive_nested", 1), ("member_truncated", 1)];
+    assert_eq!(summary.quarantined, BTreeMap::from(expected));
+    let list = texts(store.get(&summary.quarantine.unwrap()).await.unwrap(), "file").join(" ");
+    assert!(!list.contains("JANE") && !list.contains("set"), "{list}");
 }

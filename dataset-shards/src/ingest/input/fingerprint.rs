@@ -1,17 +1,15 @@
 //! Whether a listed file is still what it was when it was listed, by what is known without reading it.
 
-use std::fs;
-use std::path::Path;
-use std::time::UNIX_EPOCH;
-
 use super::{Item, ModalityHint};
 use crate::ingest::PseudonymKey;
 
 /// What stands for an item and the state of its files: equal on every machine that lists the same files under the same key.
 ///
 /// It covers the set, the path in it, every column that the manifest states, what is wrong with the listing, and of the file and
-/// its mask whether they exist, their sizes and their times of modification in nanoseconds. Contents are not read: a file that was
-/// rewritten with its size and its time kept is not told from the old one. Keyed, since it is made of names of patients too.
+/// its mask whether they exist, their sizes and their times of modification in nanoseconds. Of a member of an archive it covers
+/// size and checksum, or time in seconds where the format has no checksum, and size and time of the archive. Contents are not
+/// read: a file that was rewritten with its size and its time kept is not told from the old one. Keyed, since it is made of names
+/// of patients too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::ingest) struct Fingerprint([u8; 32]);
 
@@ -33,23 +31,15 @@ impl Item {
         };
         let mut parts = Parts(key.hasher());
         parts.add("item fingerprint").add(&self.source).add(&self.file).add(&modality);
-        let columns = [&self.patient, &self.group, &self.label, &self.mask];
+        let columns = [&self.patient, &self.group, &self.label];
         columns.into_iter().for_each(|column| parts.add_stated(column.as_deref()));
+        parts.add_stated(self.mask.as_ref().map(|mask| mask.file.as_str()));
         parts.add_stated(self.split.map(crate::split::Split::word));
         parts.add_stated(self.fault.as_ref().map(|fault| fault.code));
-        parts.add_stated(state(&self.path()).as_deref());
-        parts.add_stated(self.mask.as_ref().and_then(|mask| state(&self.root.join(mask))).as_deref());
+        parts.add_stated(self.place().state().as_deref());
+        parts.add_stated(self.mask_place().and_then(|mask| mask.state()).as_deref());
         Fingerprint(*parts.0.finalize().as_bytes())
     }
-}
-
-/// Size and time of modification; none for what is not there.
-fn state(path: &Path) -> Option<String> {
-    let metadata = fs::metadata(path).ok()?;
-    let modified = metadata.modified().ok()?;
-    // Before 1970 the distance counts backwards, which is as good.
-    let nanoseconds = modified.duration_since(UNIX_EPOCH).unwrap_or_else(|before| before.duration()).as_nanos();
-    Some(format!("{} bytes at {nanoseconds}", metadata.len()))
 }
 
 /// Texts that are hashed apart: `("ab", "c")` is not `("a", "bc")`, and absent is not empty.
