@@ -18,6 +18,7 @@ use super::series::{self, Unit};
 use super::shards::ShardSet;
 use super::{IngestError, IngestOptions, IngestProgress, IngestSummary};
 use crate::manifest::{Counts, Manifest};
+use crate::memory::Budget;
 use crate::sample::SampleId;
 use crate::schema::{FrameRow, shard_schema};
 use crate::store::Store;
@@ -38,7 +39,8 @@ pub(super) async fn run(
     let mut intake = Intake::new(store, spec, options, &items);
     let threads = options.threads.max(1);
     let units: Vec<Arc<Unit>> = series::assemble(&items, threads).await?.into_iter().map(Arc::new).collect();
-    let mut outcomes = Box::pin(outcomes(&units, spec, threads));
+    let memory = Budget::new(options.memory);
+    let mut outcomes = Box::pin(outcomes(&units, spec, threads, &memory));
     for unit in &units {
         let Some(outcomes) = outcomes.next().await else { break };
         for (item, outcome) in unit.items.iter().zip(outcomes?) {
@@ -55,15 +57,17 @@ fn outcomes(
     units: &[Arc<Unit>],
     spec: &IngestSpec,
     threads: usize,
+    memory: &Arc<Budget>,
 ) -> impl futures::Stream<Item = Result<Vec<Outcome>, IngestError>> {
     let (spec, slots) = (Arc::new(spec.clone()), Arc::new(Semaphore::new(threads)));
+    let memory = Arc::clone(memory);
     stream::iter(units.to_vec())
         .map(move |unit| {
-            let (spec, slots) = (Arc::clone(&spec), Arc::clone(&slots));
+            let (spec, slots, memory) = (Arc::clone(&spec), Arc::clone(&slots), Arc::clone(&memory));
             AbortOnDropHandle::new(tokio::spawn(async move {
                 let slot = slots.acquire_owned().await;
                 let work = move || {
-                    let outcomes = prepare(&unit, &spec);
+                    let outcomes = prepare(&unit, &spec, &memory);
                     drop(slot);
                     outcomes
                 };

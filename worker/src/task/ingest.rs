@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use vismae_core::spec::IngestSpec;
-use vismae_shards::ingest::{self, IngestError, IngestOptions, IngestProgress, IngestSummary, PseudonymKey};
+use vismae_shards::ingest::{
+    self, IngestError, IngestOptions, IngestProgress, IngestSummary, MEMORY_DEFAULT, PseudonymKey,
+};
 
 use super::error::TaskError;
 use super::progress::{ProgressMeter, Tick};
@@ -12,7 +14,7 @@ use super::{Outcome, TaskContext};
 
 pub(super) fn run(context: &TaskContext, spec: &IngestSpec) -> Result<Outcome, TaskError> {
     let pseudonym_key = PseudonymKey::from_environment().map_err(|error| TaskError::input_from(&error))?;
-    let options = IngestOptions { threads: context.threads.get(), pseudonym_key };
+    let options = IngestOptions { threads: context.threads.get(), memory: MEMORY_DEFAULT, pseudonym_key };
     let meter = Mutex::new(ProgressMeter::new(&context.reporter, "reading", 0));
     let progress = |now: IngestProgress| {
         let tick = Tick { done: now.files_done, total: now.files_total, epoch: 0, loss: None, images: 1 };
