@@ -13,12 +13,14 @@ mod nifti;
 mod raster;
 mod sniff;
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use vismae_core::spec::Modality;
 
+use crate::memory::Claim;
 use crate::place::Place;
 
 pub use dicom::Voi;
@@ -35,12 +37,14 @@ use sniff::Format;
 pub const FILE_BYTES_MAX: u64 = 1 << 30;
 /// Bytes of a file that its place in a series is looked for in: headers in front of the pixels are far shorter.
 const START_BYTES: u64 = 1 << 16;
-/// Bytes allocated for a file before they are read.
-const READ_AHEAD_MAX: u64 = 64 << 20;
+/// Bytes that say what a file is.
+const MAGIC_BYTES: u64 = 1 << 12;
+/// Bytes of a voxel.
+const VOXEL_BYTES: u64 = 4;
 /// Most pixels in one plane.
 pub const PLANE_PIXELS_MAX: u64 = 64 << 20;
 /// Most voxels in one volume.
-pub const VOLUME_VOXELS_MAX: u64 = 512 << 20;
+pub const VOLUME_VOXELS_MAX: u64 = 256 << 20;
 
 /// Planes of equal shape, in source units.
 #[derive(Debug, Clone, PartialEq)]
@@ -148,13 +152,31 @@ pub struct Decoded {
 /// # Errors
 /// [`DecodeError`], whose code names the reason; its message holds no value that could name a patient.
 pub fn decode(path: &Path) -> Result<Decoded, DecodeError> {
-    decode_place(&Place::Disk(path.to_owned()))
+    decode_place(&Place::Disk(path.to_owned()), &mut Claim::alone())
 }
 
-/// As [`decode`], wherever the file lies.
-pub(crate) fn decode_place(place: &Place) -> Result<Decoded, DecodeError> {
+/// As [`decode`], wherever the file lies, in memory of a claim.
+pub(crate) fn decode_place(place: &Place, claim: &mut Claim) -> Result<Decoded, DecodeError> {
     sniff::check_name(place.name())?;
-    decode_bytes(place.name(), &read(place)?)
+    let mut file = Opened::new(place)?;
+    let before = claim.used();
+    let decoded = match file.format {
+        // Whatever its length, it is not held as a whole.
+        Format::Nifti => {
+            let decoded = guarded("NIfTI", || nifti::decode(&mut file.stream(), claim))?;
+            // What checks a member of an archive stands at its end.
+            if let Place::Member(..) = place {
+                std::io::copy(&mut file.rest, &mut std::io::sink()).map_err(|error| DecodeError::from_io(&error))?;
+            }
+            decoded
+        }
+        format => {
+            let bytes = file.read(claim)?;
+            decode_format(format, bytes.into(), claim)?
+        }
+    };
+    claim.keep(before, VOXEL_BYTES * decoded.volume.voxels.len() as u64);
+    Ok(decoded)
 }
 
 /// Decodes the bytes of a file. Its name only decides whether unknown bytes were meant to be an image.
@@ -163,13 +185,17 @@ pub(crate) fn decode_place(place: &Place) -> Result<Decoded, DecodeError> {
 /// As [`decode`].
 pub fn decode_bytes(name: &Path, bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let format = sniff::format(name, bytes)?;
+    decode_format(format, bytes.into(), &mut Claim::alone())
+}
+
+fn decode_format(format: Format, bytes: Cow<'_, [u8]>, claim: &mut Claim) -> Result<Decoded, DecodeError> {
     guarded(format.name(), || match format {
-        Format::Dicom => dicom::decode(bytes),
-        Format::Nifti => nifti::decode(bytes),
-        Format::Png => raster::decode(bytes, image::ImageFormat::Png),
-        Format::Jpeg => raster::decode(bytes, image::ImageFormat::Jpeg),
-        Format::Tiff => raster::decode(bytes, image::ImageFormat::Tiff),
-        Format::Bmp => raster::decode(bytes, image::ImageFormat::Bmp),
+        Format::Dicom => dicom::decode(bytes, claim),
+        Format::Nifti => nifti::decode(&mut &*bytes, claim),
+        Format::Png => raster::decode(&bytes, image::ImageFormat::Png, claim),
+        Format::Jpeg => raster::decode(&bytes, image::ImageFormat::Jpeg, claim),
+        Format::Tiff => raster::decode(&bytes, image::ImageFormat::Tiff, claim),
+        Format::Bmp => raster::decode(&bytes, image::ImageFormat::Bmp, claim),
     })
 }
 
@@ -183,16 +209,40 @@ pub(crate) fn locate(place: &Place) -> Option<Slice> {
     (format == Format::Dicom).then(|| guarded("DICOM", || Ok(dicom::locate(&start))).ok().flatten()).flatten()
 }
 
-/// The bytes of a file of a usable size.
-fn read(place: &Place) -> Result<Vec<u8>, DecodeError> {
-    let (stream, size) = place.open()?;
-    if size > FILE_BYTES_MAX {
-        return Err(DecodeError::TooLarge { what: "bytes in the file", found: size, limit: FILE_BYTES_MAX });
+/// A file of a usable size whose first bytes say what it is.
+struct Opened {
+    format: Format,
+    start: Vec<u8>,
+    rest: Box<dyn Read + Send>,
+    size: u64,
+}
+
+impl Opened {
+    fn new(place: &Place) -> Result<Self, DecodeError> {
+        let (mut rest, size) = place.open()?;
+        if size > FILE_BYTES_MAX {
+            return Err(DecodeError::TooLarge { what: "bytes in the file", found: size, limit: FILE_BYTES_MAX });
+        }
+        let mut start = Vec::new();
+        let read = rest.by_ref().take(MAGIC_BYTES).read_to_end(&mut start);
+        read.map_err(|error| DecodeError::from_io(&error))?;
+        if start.is_empty() {
+            return Err(DecodeError::Empty);
+        }
+        Ok(Self { format: sniff::format(place.name(), &start)?, start, rest, size })
     }
-    // What a size claims is not allocated before it is there, and a file that grows while it is read stays within the limit.
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(READ_AHEAD_MAX)).unwrap_or_default());
-    stream.take(FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| DecodeError::from_io(&error))?;
-    if bytes.is_empty() { Err(DecodeError::Empty) } else { Ok(bytes) }
+
+    /// All the bytes, of which the first were read before. A file that grows meanwhile ends where it ended.
+    fn stream(&mut self) -> impl Read {
+        self.start.chain(self.rest.by_ref().take(self.size.saturating_sub(self.start.len() as u64)))
+    }
+
+    fn read(&mut self, claim: &mut Claim) -> Result<Vec<u8>, DecodeError> {
+        claim.add(self.size)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(self.size).unwrap_or_default());
+        self.stream().read_to_end(&mut bytes).map_err(|error| DecodeError::from_io(&error))?;
+        Ok(bytes)
+    }
 }
 
 /// Grey of a colour: ITU-R BT.601, which the colour spaces of DICOM and JPEG are defined by.

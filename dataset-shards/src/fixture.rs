@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use vismae_core::ids::CorpusName;
 use vismae_core::spec::{Fit, IngestSpec, Window, XrayRange};
 
-use crate::ingest::{Crew, IngestError, IngestOptions, IngestSummary, PseudonymKey, ingest};
+use crate::ingest::{Crew, IngestError, IngestOptions, IngestSummary, MEMORY_DEFAULT, PseudonymKey, ingest};
 use crate::manifest::Manifest;
 use crate::phantom::{self, PhantomOptions};
 use crate::store::Store;
@@ -43,7 +43,8 @@ pub(crate) fn spec(inputs: &[&Path]) -> IngestSpec {
 }
 
 pub(crate) fn options(threads: usize) -> IngestOptions {
-    IngestOptions { threads, pseudonym_key: PseudonymKey::from_secret("test"), crew: Crew::alone() }
+    let pseudonym_key = PseudonymKey::from_secret("test");
+    IngestOptions { threads, memory: MEMORY_DEFAULT, pseudonym_key, crew: Crew::alone() }
 }
 
 pub(crate) async fn ingest_all(store: &Store, inputs: &[&Path]) -> Result<IngestSummary, IngestError> {

@@ -33,6 +33,7 @@ use std::collections::HashMap;
 use tokio_util::sync::CancellationToken;
 use vismae_core::spec::IngestSpec;
 
+pub use crate::memory::MEMORY_DEFAULT;
 pub use crew::Crew;
 pub use error::IngestError;
 pub use input::ListError;
@@ -48,6 +49,9 @@ use crate::store::Store;
 pub struct IngestOptions {
     /// Files decoded at the same time, at least 1.
     pub threads: usize,
+    /// Bytes that the preparation of files takes at most at a time, over all threads; a file that needs more by itself is
+    /// refused. [`MEMORY_DEFAULT`] suits most. Frames that wait to be written, and shards that are open, come on top.
+    pub memory: u64,
     /// What patients and groups are pseudonymised with.
     pub pseudonym_key: PseudonymKey,
     /// Who shares the files.

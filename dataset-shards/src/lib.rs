@@ -16,6 +16,7 @@ pub mod frame;
 pub mod ingest;
 pub mod loader;
 pub mod manifest;
+mod memory;
 pub mod normalise;
 pub mod order;
 pub mod phantom;

@@ -11,7 +11,9 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use vismae_core::ids::{CorpusName, JobName, PipelineId};
 use vismae_core::spec::{Fit, IngestSpec, JobKind, JobSpec, PipelineSpec, Window, XrayRange};
-use vismae_shards::ingest::{self, Crew, IngestError, IngestOptions, IngestProgress, IngestSummary, PseudonymKey};
+use vismae_shards::ingest::{
+    self, Crew, IngestError, IngestOptions, IngestProgress, IngestSummary, MEMORY_DEFAULT, PseudonymKey,
+};
 use vismae_shards::store::Store;
 
 use crate::failure::{Exit, Failure, OrFail as _};
@@ -76,7 +78,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
     let store = Store::open(&store_url).or_fail(Exit::Usage)?;
     let threads = options.threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from));
     let pseudonym_key = PseudonymKey::from_environment().or_fail(Exit::Usage)?;
-    let how = IngestOptions { threads: threads.max(1), pseudonym_key, crew: Crew::alone() };
+    let how = IngestOptions { threads: threads.max(1), memory: MEMORY_DEFAULT, pseudonym_key, crew: Crew::alone() };
 
     let cancel = CancellationToken::new();
     let mut interrupts = Interrupts::listen()?;

@@ -19,31 +19,19 @@ const HEADER_BYTES_MAX: u64 = 1 << 20;
 /// Zeros behind the end that are taken for padding.
 const PADDING_MAX: u64 = 1 << 20;
 
-/// Goes from header to header; what lies between is passed over.
+/// What the headers say.
+struct Walk {
+    members: Vec<Member>,
+    damage: Option<Damage>,
+    entries: u64,
+    /// Behind the last one.
+    end: u64,
+}
+
 pub(super) fn index(mut part: Part) -> Result<Index, ArchiveError> {
     let len = part.len();
-    let allowance = Rc::new(Cell::new(0));
-    let mut archive = Archive::new(Metered { part: &mut part, allowance: Rc::clone(&allowance) });
-    let (mut members, mut damage, mut end, mut entries_seen) = (Vec::new(), None, 0, 0_u64);
-    let mut entries = archive.entries_with_seek().map_err(|error| ArchiveError::Unreadable(error.kind()))?;
-    loop {
-        allowance.set(HEADER_BYTES_MAX);
-        let Some(entry) = entries.next() else { break };
-        let Ok(mut entry) = entry else {
-            damage = Some(Damage::Cut { members: members.len() });
-            break;
-        };
-        entries_seen += 1;
-        if entries_seen > MEMBERS_MAX {
-            return Err(ArchiveError::TooManyMembers);
-        }
-        let behind = entry.raw_file_position().saturating_add(entry.size());
-        end = behind.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
-        members.extend(member(&mut entry, len));
-    }
-    drop(entries);
-    drop(archive);
-    if entries_seen == 0 && (damage.is_some() || len < BLOCK) {
+    let Walk { members, mut damage, entries, end } = walk(&mut part)?;
+    if entries == 0 && (damage.is_some() || len < BLOCK) {
         return Err(ArchiveError::Malformed("tar"));
     }
     if damage.is_none() && end > len {
@@ -53,6 +41,32 @@ pub(super) fn index(mut part: Part) -> Result<Index, ArchiveError> {
         damage = Some(Damage::Trailing);
     }
     Ok(Index { members, damage })
+}
+
+/// Goes from header to header; what lies between is passed over.
+fn walk(part: &mut Part) -> Result<Walk, ArchiveError> {
+    let (len, allowance) = (part.len(), Rc::new(Cell::new(0)));
+    let mut archive = Archive::new(Metered { part, allowance: Rc::clone(&allowance) });
+    let mut walk = Walk { members: Vec::new(), damage: None, entries: 0, end: 0 };
+    let mut entries = archive.entries_with_seek().map_err(|error| ArchiveError::Unreadable(error.kind()))?;
+    loop {
+        allowance.set(HEADER_BYTES_MAX);
+        let mut entry = match entries.next() {
+            Some(Ok(entry)) => entry,
+            Some(Err(_)) => {
+                walk.damage = Some(Damage::Cut { members: walk.members.len() });
+                return Ok(walk);
+            }
+            None => return Ok(walk),
+        };
+        walk.entries += 1;
+        if walk.entries > MEMBERS_MAX {
+            return Err(ArchiveError::TooManyMembers);
+        }
+        let behind = entry.raw_file_position().saturating_add(entry.size());
+        walk.end = behind.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
+        walk.members.extend(member(&mut entry, len));
+    }
 }
 
 /// None for what is neither a file nor looks like one.

@@ -20,9 +20,11 @@ use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use vismae_core::spec::Modality;
 
-use super::{DecodeError, Decoded, Note, Scale, Volume};
+use super::{DecodeError, Decoded, Note, Scale, VOXEL_BYTES, Volume};
+use crate::memory::Claim;
 use attributes::Attributes;
 use codec::Syntax;
+use frames::Frame;
 use modality::Transform;
 use open::DataSet;
 use regions::Regions;
@@ -34,6 +36,8 @@ pub(crate) use geometry::{Slice, Stack};
 pub(super) use open::is_without_preamble;
 pub use voi::Voi;
 
+/// Bytes that a decoder of compressed pixels holds for each sample of a frame, at most.
+const CODEC_BYTES: u64 = 16;
 /// Sequences that decide what pixels mean, or which of them are kept.
 const DECISIVE: [Tag; 5] = [
     tags::MODALITY_LUT_SEQUENCE,
@@ -45,8 +49,8 @@ const DECISIVE: [Tag; 5] = [
 
 /// Values are after the modality transformation of each frame, and before any window and any inversion. Activity in a PET image
 /// becomes SUV by body weight where the header allows it.
-pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
-    let set = open::open(bytes)?;
+pub(super) fn decode(bytes: Cow<'_, [u8]>, claim: &mut Claim) -> Result<Decoded, DecodeError> {
+    let set = open::open(bytes, claim)?;
     let attributes = Attributes::new(&set.object);
     let pixels = Pixels::open(&set)?;
     let shape = pixels.shape;
@@ -54,6 +58,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     let modality = attributes.text(tags::MODALITY).as_deref().and_then(Modality::from_code);
     let suv = if modality == Some(Modality::Pet) { Suv::read(attributes) } else { Suv::NotPet };
     let regions = Regions::read(attributes, modality)?;
+    claim.add(pixels.bytes_to_decode())?;
     let mut voxels = Vec::with_capacity(shape.frames as usize * shape.pixels());
     for (frame, transform) in transforms.iter().enumerate() {
         let start = voxels.len();
@@ -101,7 +106,7 @@ struct Pixels<'a> {
     shape: Shape,
     grey: Grey,
     syntax: Syntax,
-    frames: Vec<Cow<'a, [u8]>>,
+    frames: Vec<Frame<'a>>,
 }
 
 impl<'a> Pixels<'a> {
@@ -122,10 +127,22 @@ impl<'a> Pixels<'a> {
         Ok(Self { shape, grey, syntax: set.syntax, frames })
     }
 
+    /// Bytes of all voxels, and what the decoding of one frame takes besides: itself, its samples, and tables of its decoder.
+    fn bytes_to_decode(&self) -> u64 {
+        let (pixels, longest) =
+            (self.shape.pixels() as u64, self.frames.iter().map(Frame::len).max().unwrap_or_default());
+        let frame = longest as u64
+            + match self.syntax {
+                Syntax::Native => 0,
+                _ => CODEC_BYTES * u64::from(self.shape.samples) * pixels,
+            };
+        VOXEL_BYTES * pixels * u64::from(self.shape.frames) + frame
+    }
+
     /// Adds the grey values of a frame as they are stored.
     fn append_stored(&self, frame: usize, values: &mut Vec<f32>) -> Result<(), DecodeError> {
         let bytes = self.frames.get(frame).ok_or_else(|| truncated(format!("there is no frame {frame}")))?;
-        self.grey.append(&codec::decode(bytes, &self.shape, self.syntax)?, &self.shape, values)
+        self.grey.append(&codec::decode(&bytes.bytes(), &self.shape, self.syntax)?, &self.shape, values)
     }
 }
 
@@ -158,7 +175,7 @@ fn unsupported(what: &str, expected: &'static str) -> DecodeError {
 /// The stored values of every frame, with the bits that they are stored in.
 #[cfg(test)]
 pub(super) fn stored(bytes: &[u8]) -> Result<(Vec<f32>, u16), DecodeError> {
-    let set = open::open(bytes)?;
+    let set = open::open(bytes.into(), &mut Claim::alone())?;
     let pixels = Pixels::open(&set)?;
     let mut values = Vec::new();
     (0..pixels.frames.len()).try_for_each(|frame| pixels.append_stored(frame, &mut values))?;

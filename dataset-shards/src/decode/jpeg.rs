@@ -4,12 +4,25 @@ use super::DecodeError;
 
 const END_OF_IMAGE: u8 = 0xd9;
 const ADOBE: u8 = 0xee;
+/// Start of a scan.
+const SCAN: u8 = 0xda;
+/// Scans of an image, at most: programs write about ten, and a scan of a few bytes costs as much time as the image has pixels.
+const SCANS_MAX: usize = 256;
 /// Start of a frame of JPEG-LS.
 const FRAME_LS: u8 = 0xf7;
 
-/// Follows the markers of a JPEG to its end. An end marker inside a segment, as of a thumbnail, does not count.
+/// Follows the markers of a JPEG to its end, which must come after a sensible number of scans. An end marker inside a segment, as of a thumbnail, does not count.
 pub(super) fn check_complete(bytes: &[u8]) -> Result<(), DecodeError> {
-    if segments(bytes).any(|segment| segment.marker == END_OF_IMAGE) {
+    let (mut scans, mut ends) = (0, false);
+    for segment in segments(bytes) {
+        ends |= segment.marker == END_OF_IMAGE;
+        scans += usize::from(segment.marker == SCAN);
+        if scans > SCANS_MAX {
+            let fault = format!("more than {SCANS_MAX} scans, each of which goes over the whole image");
+            return Err(DecodeError::Malformed { format: "JPEG", fault });
+        }
+    }
+    if ends {
         return Ok(());
     }
     Err(DecodeError::Truncated { format: "JPEG", fault: "the end marker is missing".to_owned() })

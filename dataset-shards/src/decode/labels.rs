@@ -4,8 +4,9 @@ use std::path::Path;
 
 use image::ImageFormat;
 
-use super::sniff::{self, Format};
-use super::{DecodeError, Decoded, Grid, guarded, nifti, raster, read};
+use super::sniff::Format;
+use super::{DecodeError, Decoded, Grid, Opened, VOXEL_BYTES, guarded, nifti, raster};
+use crate::memory::Claim;
 use crate::place::Place;
 
 /// More distinct values than this are grey levels, not classes.
@@ -67,27 +68,30 @@ impl LabelError {
 /// # Errors
 /// [`LabelError`].
 pub fn decode_labels(path: &Path, image: &Decoded) -> Result<LabelVolume, LabelError> {
-    decode_labels_of(&Place::Disk(path.to_owned()), image)
+    decode_labels_of(&Place::Disk(path.to_owned()), image, &mut Claim::alone())
 }
 
-/// As [`decode_labels`], wherever the mask lies.
-pub(crate) fn decode_labels_of(place: &Place, image: &Decoded) -> Result<LabelVolume, LabelError> {
-    let bytes = read(place).map_err(LabelError::Decode)?;
-    let format = sniff::format(place.name(), &bytes).map_err(LabelError::Decode)?;
-    let unread = || -> Result<(u32, u32, Vec<f32>), DecodeError> {
-        Err(DecodeError::Unsupported { what: format!("a mask in {}", format.name()), expected: "PNG, JPEG or NIfTI" })
-    };
-    let values = match format {
+/// As [`decode_labels`], wherever the mask lies, in memory of a claim.
+pub(crate) fn decode_labels_of(place: &Place, image: &Decoded, claim: &mut Claim) -> Result<LabelVolume, LabelError> {
+    let before = claim.used();
+    let mut file = Opened::new(place).map_err(LabelError::Decode)?;
+    let values = match file.format {
         Format::Nifti => {
-            let raw = guarded("NIfTI", || nifti::read(&bytes)).map_err(LabelError::Decode)?;
-            check_grid(image, raw.grid)?;
+            let mut stream = file.stream();
+            let opened = guarded("NIfTI", || nifti::open(&mut stream)).map_err(LabelError::Decode)?;
+            check_grid(image, opened.grid)?;
             // Beside an image that says nothing of its place, the mask's own place means nothing.
-            let cut = image.grid.map_or_else(|| raw.as_stored(), |grid| grid.cut);
-            Ok(raw.cut(cut))
+            let cut = image.grid.map_or_else(|| opened.as_stored(), |grid| grid.cut);
+            guarded("NIfTI", || opened.read(cut, claim))
         }
-        Format::Png => guarded("PNG", || indexed_png(&bytes)),
-        Format::Jpeg => guarded("JPEG", || thresholded_jpeg(&bytes)),
-        Format::Dicom | Format::Tiff | Format::Bmp => unread(),
+        format => file.read(claim).and_then(|bytes| match format {
+            Format::Png => guarded("PNG", || indexed_png(&bytes, claim)),
+            Format::Jpeg => guarded("JPEG", || thresholded_jpeg(&bytes, claim)),
+            _ => Err(DecodeError::Unsupported {
+                what: format!("a mask in {}", format.name()),
+                expected: "PNG, JPEG or NIfTI",
+            }),
+        }),
     };
     let (width, height, values) = values.map_err(LabelError::Decode)?;
     let volume = &image.volume;
@@ -100,7 +104,10 @@ pub(crate) fn decode_labels_of(place: &Place, image: &Decoded) -> Result<LabelVo
             (shape(width, height, values.len()), shape(volume.width, volume.height, volume.voxels.len()));
         return Err(LabelError::Shape { mask, image });
     }
-    Ok(LabelVolume { classes: classes(&values)? })
+    claim.add(values.len() as u64).map_err(LabelError::Decode)?;
+    let classes = classes(&values)?;
+    claim.keep(before, classes.len() as u64);
+    Ok(LabelVolume { classes })
 }
 
 /// Whole numbers from values, with 255 alone beside 0 taken for 1.
@@ -142,7 +149,7 @@ fn check_grid(image: &Decoded, mask: Grid) -> Result<(), LabelError> {
 }
 
 /// The raw numbers of a PNG, unscaled: bits of less than a byte are counted from 0, a palette's indices stay indices.
-fn indexed_png(bytes: &[u8]) -> Result<(u32, u32, Vec<f32>), DecodeError> {
+fn indexed_png(bytes: &[u8], claim: &mut Claim) -> Result<(u32, u32, Vec<f32>), DecodeError> {
     let malformed = |_| DecodeError::Malformed { format: "PNG", fault: "the decoder cannot read it".to_owned() };
     let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
     decoder.set_transformations(png::Transformations::IDENTITY);
@@ -150,6 +157,8 @@ fn indexed_png(bytes: &[u8]) -> Result<(u32, u32, Vec<f32>), DecodeError> {
     let (width, height) = reader.info().size();
     super::check_size(width.into(), height.into(), 1)?;
     let (colour, depth) = reader.output_color_type();
+    let pixels = u64::from(width) * u64::from(height);
+    claim.add(reader.output_buffer_size().unwrap_or_default() as u64 + VOXEL_BYTES * pixels)?;
     let mut data = vec![0; reader.output_buffer_size().unwrap_or_default()];
     let line = reader.next_frame(&mut data).map_err(malformed)?.line_size;
     let samples = colour.samples();
@@ -180,8 +189,8 @@ fn unpack(data: &[u8], width: usize, line: usize, bits: usize) -> Vec<f32> {
     data.chunks_exact(line.max(1)).flat_map(|row| (0..width).map(move |column| f32::from(value(row, column)))).collect()
 }
 
-fn thresholded_jpeg(bytes: &[u8]) -> Result<(u32, u32, Vec<f32>), DecodeError> {
-    let volume = raster::decode(bytes, ImageFormat::Jpeg)?.volume;
-    let values = volume.voxels.iter().map(|&level| if level >= 128.0 { 1.0 } else { 0.0 });
+fn thresholded_jpeg(bytes: &[u8], claim: &mut Claim) -> Result<(u32, u32, Vec<f32>), DecodeError> {
+    let volume = raster::decode(bytes, ImageFormat::Jpeg, claim)?.volume;
+    let values = volume.voxels.into_iter().map(|level| if level >= 128.0 { 1.0 } else { 0.0 });
     Ok((volume.width, volume.height, values.collect()))
 }

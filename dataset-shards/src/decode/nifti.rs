@@ -5,11 +5,12 @@ mod data_type;
 mod header;
 mod voxels;
 
-use std::io::{Cursor, Read};
+use std::io::{BufReader, Cursor, Read};
 
 use flate2::read::MultiGzDecoder;
 
-use super::{DecodeError, Decoded, Note, Scale, Volume};
+use super::{DecodeError, Decoded, Note, Scale, VOXEL_BYTES, Volume};
+use crate::memory::Claim;
 pub(super) use axes::Cut;
 #[cfg(test)]
 pub(super) use axes::directions;
@@ -17,6 +18,8 @@ use header::Header;
 
 /// Extensions between header and data, at most: they may hold anything, and no scanner writes much.
 const EXTENSION_BYTES_MAX: u64 = 64 << 20;
+/// Bytes read from the file at a time.
+const BUFFER: usize = 1 << 16;
 
 /// How the axes of a file were cut into planes, for a label volume to be cut alike.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,19 +31,19 @@ pub(crate) struct Grid {
     pub(crate) affine: Option<[[f64; 4]; 3]>,
 }
 
-/// A volume as it lies in the file: the first axis runs fastest.
-pub(super) struct RawVolume {
+/// A file whose header has been read.
+pub(super) struct Opened<'a> {
     pub(super) grid: Grid,
-    pub(super) voxels: Vec<f32>,
-    spacing: [f64; 3],
+    header: Header,
+    stream: Box<dyn Read + 'a>,
 }
 
 /// Planes are cut across the axis of the largest spacing, or the third axis when there is no such, and turned as a radiologist
 /// looks at them when the file says where it lies. Of a series of volumes the first is taken.
-pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
-    let raw = read(bytes)?;
-    let (grid, spacing_mm) = (raw.grid, raw.plane_spacing());
-    let (width, height, voxels) = raw.cut(grid.cut);
+pub(super) fn decode(stream: &mut impl Read, claim: &mut Claim) -> Result<Decoded, DecodeError> {
+    let opened = open(stream)?;
+    let (grid, spacing_mm) = (opened.grid, opened.plane_spacing());
+    let (width, height, voxels) = opened.read(grid.cut, claim)?;
     if !voxels.iter().any(|value| value.is_finite()) {
         return Err(malformed("not one voxel is a finite number"));
     }
@@ -57,16 +60,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, DecodeError> {
     })
 }
 
-/// Reads the first volume of a file.
-pub(super) fn read(bytes: &[u8]) -> Result<RawVolume, DecodeError> {
-    if bytes.starts_with(&[0x1f, 0x8b]) {
-        read_stream(MultiGzDecoder::new(Cursor::new(bytes)))
-    } else {
-        read_stream(Cursor::new(bytes))
-    }
-}
-
-fn read_stream(mut stream: impl Read) -> Result<RawVolume, DecodeError> {
+/// Reads what stands before the voxels, plain or gzipped.
+pub(super) fn open<'a>(stream: &'a mut impl Read) -> Result<Opened<'a>, DecodeError> {
+    let mut start = [0; 2];
+    stream.read_exact(&mut start).map_err(|_| truncated("the file ends inside the header"))?;
+    let whole = BufReader::with_capacity(BUFFER, Cursor::new(start).chain(stream));
+    let mut stream: Box<dyn Read + 'a> =
+        if start == [0x1f, 0x8b] { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) };
     let header = Header::read(&mut stream)?;
     let between = header.data_start.checked_sub(header.bytes).filter(|&bytes| bytes <= EXTENSION_BYTES_MAX);
     let between = between.ok_or_else(|| malformed("the data do not begin behind the header"))?;
@@ -74,29 +74,39 @@ fn read_stream(mut stream: impl Read) -> Result<RawVolume, DecodeError> {
     if !skipped.is_ok_and(|skipped| skipped == between) {
         return Err(truncated("the file ends before the data"));
     }
-    let voxels = voxels::read(&mut stream, &header)?;
     let cut = Cut::new(header.shape, header.spacing, header.affine.as_ref());
     let grid = Grid { shape: header.shape, cut, affine: header.affine };
-    Ok(RawVolume { grid, voxels, spacing: header.spacing })
+    Ok(Opened { grid, header, stream })
 }
 
-impl RawVolume {
-    /// Width, height and voxels of the planes.
-    pub(super) fn cut(self, cut: Cut) -> (u32, u32, Vec<f32>) {
-        let (across, down) = (cut.across.index, cut.down.index);
-        (self.grid.shape[across], self.grid.shape[down], cut.apply(&self.voxels, self.grid.shape))
+impl Opened<'_> {
+    /// Width, height and voxels of the planes of the first volume, put where they belong as they are read: there is no second copy.
+    pub(super) fn read(mut self, cut: Cut, claim: &mut Claim) -> Result<(u32, u32, Vec<f32>), DecodeError> {
+        let shape = self.grid.shape;
+        claim.add(VOXEL_BYTES * shape.iter().map(|&side| u64::from(side)).product::<u64>())?;
+        let voxels = voxels::read(&mut self.stream, &self.header, cut)?;
+        Ok((shape[cut.across.index], shape[cut.down.index], voxels))
     }
 
     /// Planes as they lie in the file, not turned.
     pub(super) fn as_stored(&self) -> Cut {
-        Cut::new(self.grid.shape, self.spacing, None)
+        Cut::new(self.grid.shape, self.header.spacing, None)
     }
 
     fn plane_spacing(&self) -> Option<[f32; 2]> {
         let Cut { across, down, .. } = self.grid.cut;
-        let spacing = [self.spacing[down.index], self.spacing[across.index]];
+        let spacing = [self.header.spacing[down.index], self.header.spacing[across.index]];
         spacing.iter().all(|distance| distance.is_finite() && *distance > 0.0).then(|| spacing.map(|mm| mm as f32))
     }
+}
+
+/// The first volume as it lies in the file: the first axis runs fastest.
+#[cfg(test)]
+pub(super) fn in_file_order(bytes: &[u8]) -> Result<(Grid, Vec<f32>), DecodeError> {
+    let mut stream = bytes;
+    let opened = open(&mut stream)?;
+    let (grid, cut) = (opened.grid, Cut::new([1, 1, 1], [0.0; 3], None));
+    opened.read(cut, &mut Claim::alone()).map(|(_, _, voxels)| (grid, voxels))
 }
 
 fn malformed(fault: &str) -> DecodeError {

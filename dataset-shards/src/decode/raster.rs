@@ -4,11 +4,12 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
-use super::{DecodeError, Decoded, Scale, Volume, check_size, jpeg, luma};
+use super::{DecodeError, Decoded, Scale, VOXEL_BYTES, Volume, check_size, jpeg, luma};
+use crate::memory::Claim;
 
 /// Colours become luma; transparency is ignored, since what lies under it was stored to be seen by programs. The image is turned
 /// as its EXIF orientation says. Of several pages the first is taken.
-pub(super) fn decode(bytes: &[u8], format: ImageFormat) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(bytes: &[u8], format: ImageFormat, claim: &mut Claim) -> Result<Decoded, DecodeError> {
     if format == ImageFormat::Jpeg {
         // The decoder fills the rest of a cut file with grey.
         jpeg::check_complete(bytes)?;
@@ -17,11 +18,15 @@ pub(super) fn decode(bytes: &[u8], format: ImageFormat) -> Result<Decoded, Decod
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(refuse)?;
     let (width, height) = decoder.dimensions();
     check_size(width.into(), height.into(), 1)?;
+    // Its channels twice, for decoders hold parts of them and turning makes a copy, and its grey levels in two widths.
+    let pixels = u64::from(width) * u64::from(height);
+    claim.add(decoder.total_bytes().saturating_mul(2).saturating_add((VOXEL_BYTES + 2) * pixels))?;
     let orientation = decoder.orientation().map_err(refuse)?;
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(refuse)?;
     decoded.apply_orientation(orientation);
-    let (voxels, scale) = levels(&decoded);
-    let volume = Volume { width: decoded.width(), height: decoded.height(), voxels, spacing_mm: None };
+    let (width, height) = (decoded.width(), decoded.height());
+    let (voxels, scale) = levels(decoded);
+    let volume = Volume { width, height, voxels, spacing_mm: None };
     Ok(Decoded {
         volume,
         modality: None,
@@ -35,18 +40,18 @@ pub(super) fn decode(bytes: &[u8], format: ImageFormat) -> Result<Decoded, Decod
     })
 }
 
-fn levels(image: &DynamicImage) -> (Vec<f32>, Scale) {
+fn levels(image: DynamicImage) -> (Vec<f32>, Scale) {
     use DynamicImage::{ImageLuma16, ImageLumaA16, ImageRgb16, ImageRgb32F, ImageRgba16, ImageRgba32F};
     match image {
         // Measurements of any range, which a conversion to whole levels would cut.
         ImageRgb32F(_) | ImageRgba32F(_) => {
-            let pixels = image.to_rgb32f();
+            let pixels = image.into_rgb32f();
             (pixels.pixels().map(|pixel| luma(pixel.0)).collect(), Scale::Measured)
         }
         ImageLuma16(_) | ImageLumaA16(_) | ImageRgb16(_) | ImageRgba16(_) => {
-            (image.to_luma16().into_raw().into_iter().map(f32::from).collect(), Scale::Measured)
+            (image.into_luma16().into_raw().into_iter().map(f32::from).collect(), Scale::Measured)
         }
-        _ => (image.to_luma8().into_raw().into_iter().map(f32::from).collect(), Scale::Display),
+        _ => (image.into_luma8().into_raw().into_iter().map(f32::from).collect(), Scale::Display),
     }
 }
 

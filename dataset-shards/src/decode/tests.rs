@@ -63,7 +63,33 @@ fn a_panic_of_a_decoder_is_an_error_of_the_file() {
 fn claims_of_size_are_checked_before_anything_is_allocated() {
     assert!(check_size(8192, 8192, 1).is_ok());
     assert_eq!(check_size(8193, 8192, 1).unwrap_err().code(), "too_large");
-    assert_eq!(check_size(1024, 1024, 513).unwrap_err().code(), "too_large");
+    assert_eq!(check_size(1024, 1024, 257).unwrap_err().code(), "too_large");
     assert_eq!(check_size(u64::MAX, u64::MAX, u64::MAX).unwrap_err().code(), "too_large");
     assert_eq!(check_size(0, 5, 1).unwrap_err().code(), "malformed");
+}
+
+#[test]
+fn a_jpeg_of_very_many_scans_is_refused_before_it_is_decoded() {
+    let mut bytes = vec![0xff, 0xd8];
+    // The header of a scan, and no data.
+    (0..300).for_each(|_| bytes.extend([0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0]));
+    bytes.extend([0xff, 0xd9]);
+    let error = decode_bytes(Path::new("a.jpg"), &bytes).err().unwrap();
+    assert!(error.to_string().contains("more than 256 scans"), "{error}");
+}
+
+#[test]
+fn memory_is_claimed_before_it_is_taken() {
+    let files = Files::new();
+    let place = Place::Disk(files.put("a.nii", &nifti::volume([64, 64, 64], [1.0; 3])));
+    let decode = |memory| {
+        crate::memory::Budget::new(memory).run(|claim| {
+            let decoded = decode_place(&place, claim).map(|decoded| decoded.volume.voxels.len())?;
+            assert_eq!(claim.used(), 4 * decoded as u64);
+            Ok::<_, DecodeError>(decoded)
+        })
+    };
+    assert_eq!(decode(1 << 20), Ok(64 * 64 * 64));
+    let limit = (1 << 20) - 1;
+    assert_eq!(decode(limit), Err(DecodeError::TooLarge { what: "bytes of memory to read it", found: 1 << 20, limit }));
 }

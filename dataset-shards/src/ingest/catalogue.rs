@@ -4,17 +4,17 @@
 //! names of files and no identities; its keys are made with the pseudonym key, so that under another key nothing is found.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use vismae_core::ids::CorpusName;
 use vismae_core::spec::IngestSpec;
 
-use super::IngestError;
-use super::outcome::{Digest, Outcome};
-use super::pseudonym::PseudonymKey;
+use super::outcome::{Digest, Outcome, digest};
 use super::sealed::{seal, unseal};
 use super::series::Unit;
-use crate::manifest::{Manifest, Recipe};
+use super::{IngestError, IngestOptions};
+use crate::manifest::{Manifest, Recipe, Shard};
 use crate::store::{Store, StoreError};
 
 /// Raised whenever the same file under the same recipe gives other frames than before.
@@ -55,7 +55,7 @@ impl Catalogue {
             return Ok(Self::default());
         };
         let complete = |manifest: &Manifest| {
-            let known = |shard: &crate::manifest::Shard| {
+            let known = |shard: &Shard| {
                 catalogue.shards.get(&shard.blake3.to_string()).is_some_and(|rows| rows.len() as u64 == shard.rows)
             };
             manifest.shards.iter().all(known)
@@ -73,22 +73,21 @@ impl Catalogue {
 
 /// The key of every unit. Two units of the same files have one key, and the same becomes of both.
 pub(super) fn unit_keys(
-    units: &[std::sync::Arc<Unit>],
+    units: &[Arc<Unit>],
     spec: &IngestSpec,
-    key: &PseudonymKey,
+    options: &IngestOptions,
 ) -> Result<Vec<UnitKey>, serde_json::Error> {
-    let recipe = serde_json::to_vec(&Recipe::from(spec))?;
-    let of = |unit: &std::sync::Arc<Unit>| {
+    let (recipe, key) = (serde_json::to_vec(&Recipe::from(spec))?, &options.pseudonym_key);
+    let of = |unit: &Arc<Unit>| {
         let mut hasher = key.hasher();
-        hasher
-            .update(b"unit")
-            .update(&PREPARATION.to_le_bytes())
-            .update(&(recipe.len() as u64).to_le_bytes())
-            .update(&recipe);
+        hasher.update(b"unit").update(&PREPARATION.to_le_bytes());
+        // More of it refuses fewer files.
+        hasher.update(&options.memory.to_le_bytes());
+        hasher.update(&(recipe.len() as u64).to_le_bytes()).update(&recipe);
         for item in &unit.items {
             hasher.update(item.fingerprint(key).as_bytes());
         }
-        super::outcome::digest(&hasher)
+        digest(&hasher)
     };
     Ok(units.iter().map(of).collect())
 }

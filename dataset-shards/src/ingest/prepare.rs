@@ -11,8 +11,10 @@ use super::outcome::{Digest, Outcome, Pixels, Prepared, PreparedFrame, digest};
 use super::pseudonym::PseudonymKey;
 use super::quarantine::Refusal;
 use super::series::Unit;
+use super::tasks::Kitchen;
 use crate::decode::{self, DecodeError, Decoded, LabelVolume};
 use crate::frame::pgm;
+use crate::memory::Claim;
 use crate::normalise::{self, NormaliseError, Normalised, Part};
 use crate::sample::SampleId;
 
@@ -24,9 +26,30 @@ struct Source {
 }
 
 /// Reads, decodes and normalises files that are read together, and their masks: what became of each. A file that can't be used
-/// does not keep the others back.
-pub(super) fn prepare(unit: &Unit, spec: &IngestSpec, key: &PseudonymKey) -> Vec<Outcome> {
-    let read: Vec<Result<Source, Outcome>> = unit.items.iter().map(|item| read(item)).collect();
+/// does not keep the others back. Blocks until there is memory for them.
+pub(super) fn prepare(unit: &Unit, kitchen: &Kitchen) -> Vec<Outcome> {
+    kitchen.memory.run(|claim| within(unit, kitchen, claim))
+}
+
+/// As [`prepare`], within a claim; what comes of a claim that is short is of no use.
+fn within(unit: &Unit, kitchen: &Kitchen, claim: &mut Claim) -> Vec<Outcome> {
+    let Kitchen { spec, key, .. } = kitchen;
+    let mut read: Vec<Result<Source, Outcome>> = Vec::with_capacity(unit.items.len());
+    for item in &unit.items {
+        let before = claim.used();
+        let source = self::read(item, claim);
+        if claim.is_short() {
+            return Vec::new();
+        }
+        if source.is_err() {
+            claim.keep(before, 0);
+        }
+        read.push(source);
+    }
+    if let Err(error) = claim.add(frame_bytes(&read, spec)) {
+        let refused = |source: Result<_, _>| source.map_or_else(|outcome| outcome, |_| refused(error.clone().into()));
+        return read.into_iter().map(refused).collect();
+    }
     // One header of a series may say something else than the others; the manifest's rows may too.
     let mut normalised: BTreeMap<Modality, Result<IntoIter<Normalised>, NormaliseError>> = BTreeMap::new();
     for modality in Modality::ALL {
@@ -65,16 +88,31 @@ fn refused(refusal: Refusal) -> Outcome {
     Outcome::Refused(refusal.into())
 }
 
-fn read(item: &Item) -> Result<Source, Outcome> {
+/// What comes of the files at most, and what one plane needs on the way.
+fn frame_bytes(read: &[Result<Source, Outcome>], spec: &IngestSpec) -> u64 {
+    let frame = u64::from(spec.image_size).pow(2);
+    let of = |source: &Source| {
+        let volume = &source.decoded.volume;
+        let planes = (volume.voxels.len() / volume.plane_pixels()) as u64;
+        let windows = if source.modality == Modality::Ct { spec.ct_windows.len() as u64 } else { 1 };
+        let way = 8 * volume.plane_pixels() as u64;
+        (planes * windows * frame * if source.labels.is_some() { 2 } else { 1 }, way)
+    };
+    let needs = read.iter().flatten().map(of);
+    let (frames, way) = needs.fold((0, 0), |(frames, way), (more, at)| (frames + more, way.max(at)));
+    frames + way
+}
+
+fn read(item: &Item, claim: &mut Claim) -> Result<Source, Outcome> {
     if let Some(fault) = &item.fault {
         return Err(refused(fault.clone()));
     }
-    let decoded = decode::decode_place(&item.place()).map_err(|error| match error {
+    let decoded = decode::decode_place(&item.place(), claim).map_err(|error| match error {
         DecodeError::NotAnImage { .. } => Outcome::NotAnImage,
         error => refused(error.into()),
     })?;
     let modality = modality(item, decoded.modality).map_err(refused)?;
-    let mask = item.mask_place().map(|mask| decode::decode_labels_of(&mask, &decoded));
+    let mask = item.mask_place().map(|mask| decode::decode_labels_of(&mask, &decoded, claim));
     let labels = mask.transpose().map_err(|error| refused(error.into()))?;
     Ok(Source { decoded, labels, modality })
 }

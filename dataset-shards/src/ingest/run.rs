@@ -15,6 +15,7 @@ use super::series::{self, Unit};
 use super::tasks::{Kitchen, Task, collect, cut};
 use super::{IngestError, IngestOptions, IngestProgress, IngestSummary};
 use crate::manifest::Manifest;
+use crate::memory::Budget;
 use crate::store::Store;
 
 /// From so many tasks on, one that works alone keeps what it has prepared: what is less is sooner done again than put away.
@@ -36,10 +37,15 @@ impl Work {
         let items: Vec<Arc<Item>> = listing?.into_iter().map(Arc::new).collect();
         let threads = options.threads.max(1);
         let units: Vec<Arc<Unit>> = series::assemble(&items, threads).await?.into_iter().map(Arc::new).collect();
-        let keys = unit_keys(&units, spec, &options.pseudonym_key)?;
+        let keys = unit_keys(&units, spec, options)?;
         let latest = Manifest::latest(store, &spec.corpus).await?;
         let catalogue = Catalogue::load(store, &spec.corpus, latest.as_ref()).await?;
-        let kitchen = Kitchen { spec: Arc::new(spec.clone()), key: options.pseudonym_key.clone(), threads };
+        let kitchen = Kitchen {
+            spec: Arc::new(spec.clone()),
+            key: options.pseudonym_key.clone(),
+            memory: Budget::new(options.memory),
+            threads,
+        };
         Ok(Self { items, units: units.into_iter().zip(keys).collect(), latest, catalogue, kitchen })
     }
 

@@ -16,6 +16,7 @@ use super::outcome::{Digest, Outcome};
 use super::prepare::prepare;
 use super::pseudonym::PseudonymKey;
 use super::series::Unit;
+use crate::memory::Budget;
 
 /// Files of a task, about: few enough that the last tasks keep all members busy, enough that claims cost nothing beside the work.
 const FILES: usize = 128;
@@ -37,6 +38,7 @@ pub(super) struct Task {
 pub(super) struct Kitchen {
     pub(super) spec: Arc<IngestSpec>,
     pub(super) key: PseudonymKey,
+    pub(super) memory: Arc<Budget>,
     pub(super) threads: usize,
 }
 
@@ -64,7 +66,7 @@ impl Kitchen {
     /// What becomes of the files of a unit.
     pub(super) async fn prepare_one(&self, unit: &Arc<Unit>) -> Result<Vec<Outcome>, IngestError> {
         let (unit, kitchen) = (Arc::clone(unit), self.clone());
-        let prepared = tokio::task::spawn_blocking(move || prepare(&unit, &kitchen.spec, &kitchen.key));
+        let prepared = tokio::task::spawn_blocking(move || prepare(&unit, &kitchen));
         prepared.await.map_err(IngestError::Thread)
     }
 

@@ -1,6 +1,7 @@
 //! Whole ingests of a phantom corpus, with good and broken files, into stores in memory.
 
 mod crews;
+mod memory;
 mod versions;
 mod windows;
 

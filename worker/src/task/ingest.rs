@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use vismae_core::spec::IngestSpec;
-use vismae_shards::ingest::{self, Crew, IngestError, IngestOptions, IngestProgress, IngestSummary, PseudonymKey};
+use vismae_shards::ingest::{
+    self, Crew, IngestError, IngestOptions, IngestProgress, IngestSummary, MEMORY_DEFAULT, PseudonymKey,
+};
 
 use super::error::TaskError;
 use super::progress::{ProgressMeter, Tick};
@@ -13,7 +15,7 @@ use super::{Outcome, TaskContext};
 pub(super) fn run(context: &TaskContext, spec: &IngestSpec) -> Result<Outcome, TaskError> {
     let pseudonym_key = PseudonymKey::from_environment().map_err(|error| TaskError::input_from(&error))?;
     let crew = Crew::member(&context.id, context.gang_size);
-    let options = IngestOptions { threads: context.threads.get(), pseudonym_key, crew };
+    let options = IngestOptions { threads: context.threads.get(), memory: MEMORY_DEFAULT, pseudonym_key, crew };
     if context.id.member > 0 {
         let help = ingest::help(&context.store, spec, &options, context.control.stop_token());
         return ended(context.runtime.block_on(help), |()| BTreeMap::new());

@@ -13,6 +13,8 @@ use crate::decode::DecodeError;
 
 /// Sequences in sequences, at most: the reader proper goes one call deeper for each, and standard objects need about ten.
 const DEPTH_MAX: usize = 64;
+/// Elements and items of a data set, at most: an object of ten thousand frames has some hundred thousand.
+const ELEMENTS_MAX: u64 = 1 << 21;
 
 /// Where the attributes end that lie whole in the first bytes of a data set, in front of the pixels.
 pub(super) fn header_end(data: &[u8], grammar: &TransferSyntax) -> usize {
@@ -43,13 +45,18 @@ pub(super) fn header_end(data: &[u8], grammar: &TransferSyntax) -> usize {
     end
 }
 
-/// Walks over all element headers, skipping the values: the reader proper allocates what a length says before it reads.
-pub(super) fn check(data: &[u8], grammar: &TransferSyntax) -> Result<(), DecodeError> {
+/// Walks over all element headers, skipping the values: the reader proper allocates what a length says before it reads. Gives the
+/// number of elements and items, of which none is too short to cost memory and time.
+pub(super) fn check(data: &[u8], grammar: &TransferSyntax) -> Result<u64, DecodeError> {
     let unreadable = || malformed("the data set cannot be read");
     let mut reader = LazyDataSetReader::new_with_ts(Cursor::new(data), grammar).map_err(|_| unreadable())?;
-    let mut depth = 0_usize;
+    let (mut depth, mut elements) = (0_usize, 0);
     while let Some(token) = reader.advance() {
         let token = token.map_err(|_| unreadable())?;
+        elements += 1;
+        if elements > ELEMENTS_MAX {
+            return Err(DecodeError::TooLarge { what: "elements", found: elements, limit: ELEMENTS_MAX });
+        }
         depth = match &token {
             LazyDataToken::SequenceStart { .. } | LazyDataToken::PixelSequenceStart => depth + 1,
             LazyDataToken::SequenceEnd => depth.saturating_sub(1),
@@ -68,5 +75,5 @@ pub(super) fn check(data: &[u8], grammar: &TransferSyntax) -> Result<(), DecodeE
         }
         token.skip().map_err(|_| unreadable())?;
     }
-    Ok(())
+    Ok(elements)
 }

@@ -1,5 +1,6 @@
 //! From bytes to a data set, with what files leave out put back: preamble, file meta group, transfer syntax.
 
+use std::borrow::Cow;
 use std::io::{Cursor, Read};
 
 use dicom_core::header::Header;
@@ -13,6 +14,7 @@ use flate2::read::DeflateDecoder;
 use super::codec::{BIG_ENDIAN, Syntax};
 use super::{lengths, malformed, truncated, unsupported};
 use crate::decode::{DecodeError, FILE_BYTES_MAX};
+use crate::memory::Claim;
 
 /// Bytes in front of the magic code.
 const PREAMBLE: usize = 128;
@@ -23,6 +25,10 @@ const META_GROUP: u16 = 2;
 const IDENTIFYING_GROUP: u16 = 8;
 /// A first element longer than this is no first element.
 const FIRST_ELEMENT_MAX: u32 = 1 << 16;
+/// Bytes that an element takes besides its value.
+const ELEMENT_BYTES: u64 = 256;
+/// Bytes inflated at a time, at least.
+const INFLATE_STEP: usize = 1 << 20;
 
 /// The attributes of a file, and how its pixels are encoded.
 pub(super) struct DataSet {
@@ -41,12 +47,13 @@ pub(in crate::decode) fn is_without_preamble(bytes: &[u8]) -> bool {
     (begins(little) && (is_explicit || length <= FIRST_ELEMENT_MAX)) || (begins(big) && is_explicit)
 }
 
-/// Reads a file.
-pub(super) fn open(bytes: &[u8]) -> Result<DataSet, DecodeError> {
-    let (uid, mut data) = body(bytes)?;
-    let inflated;
+/// Reads a file, which is let go of: its data set holds a copy of every value. Its bytes are claimed already.
+pub(super) fn open(bytes: Cow<'_, [u8]>, claim: &mut Claim) -> Result<DataSet, DecodeError> {
+    let (uid, mut data) = body(&bytes)?;
+    let (before, inflated);
+    before = claim.used().saturating_sub(bytes.len() as u64);
     if uid.as_deref() == Some(uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN) {
-        inflated = inflate(data)?;
+        inflated = inflate(data, claim)?;
         data = &inflated;
     }
     let uid = uid.unwrap_or_else(|| guess(data).to_owned());
@@ -57,9 +64,12 @@ pub(super) fn open(bytes: &[u8]) -> Result<DataSet, DecodeError> {
         unsupported(&what, "uncompressed, deflated, RLE, JPEG, JPEG-LS or JPEG 2000")
     })?;
     let grammar = grammar(&uid, data)?;
-    lengths::check(data, grammar)?;
+    let elements = lengths::check(data, grammar)?;
+    let copied = data.len() as u64 + ELEMENT_BYTES * elements;
+    claim.add(copied)?;
     let object = InMemDicomObject::read_dataset_with_ts(Cursor::new(data), grammar)
         .map_err(|_| malformed("the data set cannot be read"))?;
+    claim.keep(before, copied);
     Ok(DataSet { object, syntax })
 }
 
@@ -126,15 +136,22 @@ fn guess(data: &[u8]) -> &'static str {
     }
 }
 
-fn inflate(data: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let mut inflated = Vec::new();
-    DeflateDecoder::new(data)
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut inflated)
-        .map_err(|_| malformed("the deflated data set cannot be inflated"))?;
-    if inflated.len() as u64 > FILE_BYTES_MAX {
-        let found = inflated.len() as u64;
-        return Err(DecodeError::TooLarge { what: "bytes when inflated", found, limit: FILE_BYTES_MAX });
+/// Inflates step by step, each claimed before it is there.
+fn inflate(data: &[u8], claim: &mut Claim) -> Result<Vec<u8>, DecodeError> {
+    let (mut inflated, mut stream) = (Vec::new(), DeflateDecoder::new(data));
+    loop {
+        let found = inflated.len();
+        if found as u64 > FILE_BYTES_MAX {
+            let (what, found) = ("bytes when inflated", found as u64);
+            return Err(DecodeError::TooLarge { what, found, limit: FILE_BYTES_MAX });
+        }
+        let step = (found / 4).max(INFLATE_STEP);
+        claim.add(step as u64)?;
+        inflated.reserve_exact(step);
+        let read = stream.by_ref().take(step as u64).read_to_end(&mut inflated);
+        let read = read.map_err(|_| malformed("the deflated data set cannot be inflated"))?;
+        if read < step {
+            return Ok(inflated);
+        }
     }
-    Ok(inflated)
 }

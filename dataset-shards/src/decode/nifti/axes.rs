@@ -42,21 +42,57 @@ impl Cut {
         Self { through: along, across: against(across), down: against(down) }
     }
 
-    /// The voxels plane by plane, row by row from the top.
-    pub(super) fn apply(self, voxels: &[f32], shape: [u32; 3]) -> Vec<f32> {
+    /// Planes of a volume of a shape, to be filled.
+    pub(super) fn planes(self, shape: [u32; 3], voxels: Vec<f32>) -> Planes {
         let shape = shape.map(|side| side as usize);
-        let strides = [1, shape[0], shape[0] * shape[1]];
-        let places = |axis: Axis| {
-            let (side, stride) = (shape[axis.index], strides[axis.index]);
-            (0..side).map(move |at| stride * if axis.backwards { side - 1 - at } else { at })
-        };
-        let mut cut = Vec::with_capacity(voxels.len());
-        for plane in places(self.through) {
-            for row in places(self.down) {
-                cut.extend(places(self.across).map(|column| voxels[plane + row + column]));
-            }
+        let (across, down) = (shape[self.across.index], shape[self.down.index]);
+        let (mut steps, mut first) = ([0; 3], 0);
+        for (axis, step) in [(self.across, 1), (self.down, across), (self.through, across * down)] {
+            steps[axis.index] = if axis.backwards { -(step as isize) } else { step as isize };
+            first += if axis.backwards { step * (shape[axis.index] - 1) } else { 0 };
         }
-        cut
+        Planes { voxels, shape, steps, first: first as isize, next: [0; 3] }
+    }
+}
+
+/// Voxels plane by plane, row by row from the top, which are filled in the order of the file.
+pub(super) struct Planes {
+    voxels: Vec<f32>,
+    /// Of the file: the first axis runs fastest.
+    shape: [usize; 3],
+    /// From the place of a voxel to that of the next along each axis of the file.
+    steps: [isize; 3],
+    /// The place of the first voxel of the file.
+    first: isize,
+    /// The voxel that comes next.
+    next: [usize; 3],
+}
+
+impl Planes {
+    /// Puts the voxels that come next in the file where they belong; what is more than the volume is left.
+    pub(super) fn put(&mut self, mut values: &[f32]) {
+        while !values.is_empty() && self.next[2] < self.shape[2] {
+            let [x, y, z] = self.next;
+            let (row, rest) = values.split_at(values.len().min(self.shape[0] - x));
+            let along = |axis: usize, at: usize| at as isize * self.steps[axis];
+            let mut place = self.first + along(0, x) + along(1, y) + along(2, z);
+            for &value in row {
+                self.voxels[place as usize] = value;
+                place += self.steps[0];
+            }
+            self.next[0] += row.len();
+            for axis in 0..2 {
+                if self.next[axis] == self.shape[axis] {
+                    self.next[axis] = 0;
+                    self.next[axis + 1] += 1;
+                }
+            }
+            values = rest;
+        }
+    }
+
+    pub(super) fn into_voxels(self) -> Vec<f32> {
+        self.voxels
     }
 }
 

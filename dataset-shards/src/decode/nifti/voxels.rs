@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::axes::Cut;
 use super::data_type::DataType;
 use super::header::Header;
 use super::truncated;
@@ -10,18 +11,23 @@ use crate::decode::{DecodeError, luma};
 /// Voxels converted at a time: what fits a cache.
 const CHUNK: usize = 1 << 14;
 
-/// Reads the first volume. Memory grows with what the stream really holds, whatever the header claims.
-pub(super) fn read(stream: &mut impl Read, header: &Header) -> Result<Vec<f32>, DecodeError> {
+/// Reads the first volume, cut into planes.
+pub(super) fn read(stream: &mut impl Read, header: &Header, cut: Cut) -> Result<Vec<f32>, DecodeError> {
     let count = header.shape.iter().map(|&side| side as usize).product::<usize>();
     let width = header.data_type.bytes();
-    let mut voxels = Vec::new();
-    let mut chunk = vec![0; CHUNK * width];
-    while voxels.len() < count {
-        let bytes = &mut chunk[..CHUNK.min(count - voxels.len()) * width];
+    // The system gives such memory when it is written to: a header that claims more than follows costs little.
+    let mut planes = cut.planes(header.shape, vec![0.0; count]);
+    let mut chunk = vec![0; CHUNK.min(count) * width];
+    let (mut read, mut values) = (0, Vec::with_capacity(CHUNK.min(count)));
+    while read < count {
+        let bytes = &mut chunk[..CHUNK.min(count - read) * width];
         stream.read_exact(bytes).map_err(|_| truncated("the file ends inside the data"))?;
-        convert(bytes, header, &mut voxels);
+        values.clear();
+        convert(bytes, header, &mut values);
+        planes.put(&values);
+        read += values.len();
     }
-    Ok(voxels)
+    Ok(planes.into_voxels())
 }
 
 fn convert(bytes: &[u8], header: &Header, voxels: &mut Vec<f32>) {
