@@ -3,13 +3,14 @@
 //! It depends on no crate of this workspace, so that it builds in seconds and before libtorch is there.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "a developer's tool talks to its terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its terminal")]
 
 mod cargo;
 mod clients;
 mod demo;
 mod doctor;
 mod libtorch;
+mod pip;
 mod places;
 mod settings;
 mod setup;
