@@ -61,6 +61,7 @@ fn findings(places: &Places) -> Vec<(&'static str, Finding)> {
         ("NVIDIA devices", nvidia()),
         ("settings", settings_in_place(places)),
         ("compiled code", Finding::Found(places.target().display().to_string())),
+        ("taskset", optional(&["taskset"], "keeps contenders of `bench` on one core; comes with util-linux")),
         ("chromium", optional(&["chromium", "chromium-browser", "google-chrome"], "looks at reports in tests by eye")),
         ("kubectl", optional(&["kubectl"], "applies deploy/ to a cluster, https://kubernetes.io/docs/tasks/tools")),
         ("docker", optional(&["docker", "podman"], "builds the images of deploy/")),
