@@ -1,50 +1,23 @@
 //! The clients of the tests, in Python: installed once into the cache.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
-use crate::libtorch;
+use crate::pip::{self, List, PYTHON};
 use crate::places::Places;
 
-/// Installs what `tests/clients/requirements.txt` names, unless it is there, and gives the folder.
-pub(crate) fn install(places: &Places) -> Result<PathBuf> {
-    let requirements = places.checkout.join("tests/clients/requirements.txt");
-    let folder = places.clients(&requirements)?;
-    if folder.is_dir() {
-        return Ok(folder);
-    }
-    let python = libtorch::PIP.python;
-    libtorch::check_pip(python)?;
-    let partial = PathBuf::from(format!("{}.partial-{}", folder.display(), std::process::id()));
-    println!("fetching the clients of the tests through pip into {} (about 400 MB, once)", folder.display());
-    let fetched = fetch(python, &requirements, &partial);
-    if let Err(error) = fetched {
-        // The first error is the one to tell.
-        let _ = fs::remove_dir_all(&partial);
-        return Err(error);
-    }
-    // Another set-up may have been faster.
-    match fs::rename(&partial, &folder) {
-        Ok(()) => {}
-        Err(_) if folder.is_dir() => fs::remove_dir_all(&partial)?,
-        Err(error) => return Err(error).context(format!("`{}` cannot be put in place", folder.display())),
-    }
-    Ok(folder)
-}
+/// Programs that nobody here wrote.
+const CLIENTS: List<'static> = List {
+    requirements: "tests/clients/requirements.txt",
+    name: "clients",
+    what: "the clients of the tests",
+    size: "400 MB",
+    space: 2 << 30,
+    arguments: &[],
+};
 
-fn fetch(python: &str, requirements: &Path, partial: &Path) -> Result<()> {
-    let status = Command::new(python)
-        .args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--target"])
-        .arg(partial)
-        .arg("--requirement")
-        .arg(requirements)
-        .status()
-        .context("pip cannot be started")?;
-    if !status.success() {
-        bail!("pip could not install `{}` ({status}); its own words are above", requirements.display());
-    }
-    Ok(())
+/// Installs them, unless they are there, and gives the folder.
+pub(crate) fn install(places: &Places) -> Result<PathBuf> {
+    pip::install_list(places, &CLIENTS, PYTHON)
 }

@@ -8,6 +8,7 @@ use std::thread;
 use anyhow::Result;
 
 use crate::libtorch::{self, Libtorch};
+use crate::pip::{self, PYTHON};
 use crate::places::Places;
 use crate::{settings, setup};
 
@@ -52,7 +53,7 @@ fn findings(places: &Places) -> Vec<(&'static str, Finding)> {
         ("rustfmt", tool("rustfmt", "rustup component add rustfmt")),
         ("clippy", tool("clippy-driver", "rustup component add clippy")),
         ("C++ compiler", compiler()),
-        ("Python and pip", pip(needs_fetching)),
+        ("Python and pip", python(needs_fetching)),
         ("disk", disk(&places.cache, needs_fetching)),
         ("memory", Finding::Found(memory().unwrap_or_else(|| "unknown".to_owned()))),
         ("cores", Finding::Found(thread::available_parallelism().map_or("unknown".to_owned(), |n| n.to_string()))),
@@ -60,6 +61,7 @@ fn findings(places: &Places) -> Vec<(&'static str, Finding)> {
         ("NVIDIA devices", nvidia()),
         ("settings", settings_in_place(places)),
         ("compiled code", Finding::Found(places.target().display().to_string())),
+        ("taskset", optional(&["taskset"], "keeps contenders of `bench` on one core; comes with util-linux")),
         ("chromium", optional(&["chromium", "chromium-browser", "google-chrome"], "looks at reports in tests by eye")),
         ("kubectl", optional(&["kubectl"], "applies deploy/ to a cluster, https://kubernetes.io/docs/tasks/tools")),
         ("docker", optional(&["docker", "podman"], "builds the images of deploy/")),
@@ -107,13 +109,15 @@ fn compiler() -> Finding {
     )
 }
 
-fn pip(needed: bool) -> Finding {
-    match libtorch::check_pip(libtorch::PIP.python) {
+fn python(needed: bool) -> Finding {
+    match pip::check_pip(PYTHON) {
         Ok(version) => Finding::Found(version),
         Err(error) if needed => {
             Finding::Missing { why: format!("{error:#}"), how_to_get: "install python3 and python3-pip" }
         }
-        Err(_) => Finding::Optional { how_to_get: "fetches libtorch, which is there already" },
+        Err(_) => Finding::Optional {
+            how_to_get: "fetches clients of tests and peers of benchmarks; libtorch is there already",
+        },
     }
 }
 

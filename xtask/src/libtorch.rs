@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-pub(crate) use install::{PIP, check_pip, install};
+pub(crate) use install::{PIP, install};
 
 use crate::places::{LIBTORCH_VERSION, Places};
 use crate::settings;

@@ -1,15 +1,17 @@
-//! The developer's one entry: `cargo xtask setup | demo | test | doctor`.
+//! The developer's one entry: `cargo xtask setup | demo | test | bench | doctor`.
 //!
 //! It depends on no crate of this workspace, so that it builds in seconds and before libtorch is there.
 
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, reason = "a developer's tool talks to its terminal")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer's tool talks to its terminal")]
 
+mod bench;
 mod cargo;
 mod clients;
 mod demo;
 mod doctor;
 mod libtorch;
+mod pip;
 mod places;
 mod settings;
 mod setup;
@@ -35,6 +37,9 @@ enum Task {
     Demo(demo::Options),
     /// Checks formatting and lints, and runs every test
     Test,
+    /// Measures this checkout beside other programs, in one run
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Says what is installed, what is missing and how to get it
     Doctor,
 }
@@ -44,6 +49,7 @@ fn main() -> ExitCode {
         Task::Setup => setup::run().map(|_| ExitCode::SUCCESS),
         Task::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Test => test::run(),
+        Task::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
         Task::Doctor => doctor::run(),
     };
     outcome.unwrap_or_else(|error| {

@@ -41,11 +41,11 @@ impl Places {
         self.cache.join("target").join(format!("{name}-{:016x}", hash(&self.checkout)))
     }
 
-    /// Where the clients of the tests go: a folder for each list of them.
-    pub(crate) fn clients(&self, requirements: &Path) -> Result<PathBuf> {
+    /// Where the packages of a list go: a folder for each state of the list.
+    pub(crate) fn packages(&self, name: &str, requirements: &Path) -> Result<PathBuf> {
         let list =
             std::fs::read(requirements).with_context(|| format!("`{}` cannot be read", requirements.display()))?;
-        Ok(self.cache.join(format!("clients-{:016x}", hash(&list))))
+        Ok(self.cache.join(format!("{name}-{:016x}", hash(&list))))
     }
 
     /// The cargo settings of this machine, which no commit holds.

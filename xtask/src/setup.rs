@@ -30,9 +30,9 @@ pub(crate) fn run() -> Result<Ready> {
         None => ours(&places)?,
     };
     if settings::write(&places.settings(), &libtorch.folder, &places.target())? {
-        println!("wrote {}", places.settings().display());
+        eprintln!("wrote {}", places.settings().display());
     }
-    println!("libtorch {} at {}", libtorch.version, libtorch.folder.display());
+    eprintln!("libtorch {} at {}", libtorch.version, libtorch.folder.display());
     Ok(Ready { places, libtorch })
 }
 

@@ -1,136 +1,39 @@
 //! Fetching libtorch through pip.
 
-use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 
 use super::Libtorch;
+use crate::pip::{self, PYTHON, Site, Source};
 use crate::places::{LIBTORCH_VERSION, Places};
 
-/// Where packages come from, and how much room they take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Source<'p> {
-    /// The Python whose pip is asked.
-    pub(crate) python: &'p str,
-    /// Bytes for the packages and, while pip unpacks them, for their archives.
-    pub(crate) space: u64,
-}
-
 /// The Python on the path.
-pub(crate) const PIP: Source<'static> = Source { python: "python3", space: 9 << 30 };
+pub(crate) const PIP: Source<'static> = Source { python: PYTHON, space: 9 << 30 };
 
 /// CUDA headers that the torch package lacks and that NCCL's bindings include.
 const HEADERS: [&str; 2] = ["nvidia-cuda-crt==13.0.*", "nvidia-cuda-cccl==13.0.*"];
 
 /// Fetches libtorch into the cache, unless another set-up has done so by the time it is this one's turn.
 pub(crate) fn install(places: &Places, source: Source<'_>) -> Result<Libtorch> {
-    let site = places.site();
-    fs::create_dir_all(&places.cache)
-        .with_context(|| format!("cache folder `{}` cannot be made", places.cache.display()))?;
-    let _lock = take_turn(&places.cache)?;
-    if let Ok(found) = Libtorch::at(&site.join("torch")) {
-        return Ok(found);
-    }
-    check_pip(source.python)?;
-    check_space(&places.cache, source.space)?;
-    remove_leftovers(places)?;
-
-    let partial = PathBuf::from(format!("{}.partial-{}", site.display(), std::process::id()));
-    println!("fetching libtorch {LIBTORCH_VERSION} through pip into {} (about 2.5 GB, once)", site.display());
-    let fetched = fetch(source.python, &partial).and_then(|()| Libtorch::at(&partial.join("torch")));
-    if let Err(error) = fetched {
-        // The first error is the one to tell.
-        let _ = fs::remove_dir_all(&partial);
-        return Err(error);
-    }
-    if site.exists() {
-        fs::remove_dir_all(&site).with_context(|| format!("unusable `{}` cannot be removed", site.display()))?;
-    }
-    fs::rename(&partial, &site).with_context(|| format!("`{}` cannot be put in place", site.display()))?;
-    Libtorch::at(&site.join("torch"))
-}
-
-/// Waits until no other process sets up the same cache. The lock ends with the file's handle.
-fn take_turn(cache: &Path) -> Result<File> {
-    let path = cache.join(format!("libtorch-{LIBTORCH_VERSION}.lock"));
-    let file = File::create(&path).with_context(|| format!("lock `{}` cannot be made", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => return Ok(file),
-        Err(TryLockError::WouldBlock) => println!("waiting for another set-up that holds {}", path.display()),
-        Err(TryLockError::Error(error)) => return Err(error).context(format!("`{}` cannot be locked", path.display())),
-    }
-    file.lock().with_context(|| format!("`{}` cannot be locked", path.display()))?;
-    Ok(file)
-}
-
-/// Checks that Python and pip are there.
-pub(crate) fn check_pip(python: &str) -> Result<String> {
-    let Ok(output) = Command::new(python).args(["-m", "pip", "--version"]).output() else {
-        bail!(
-            "`python3` is not installed; install Python 3.10 or newer with pip, or set LIBTORCH to a libtorch you have"
-        );
+    let torch = format!("torch=={LIBTORCH_VERSION}");
+    let arguments = ["--no-compile", &torch].into_iter().chain(HEADERS).map(Into::into).collect();
+    let site = Site {
+        folder: &places.site(),
+        what: &format!("libtorch {LIBTORCH_VERSION}"),
+        size: "2.5 GB",
+        arguments,
+        hint: "torch has packages for 64-bit Linux and Python 3.10 to 3.14",
     };
-    if !output.status.success() {
-        bail!(
-            "`python3` has no pip; install it with your package manager (`python3-pip`) or with `python3 -m ensurepip`, \
-             or set LIBTORCH to a libtorch you have"
-        );
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-fn check_space(cache: &Path, needed: u64) -> Result<()> {
-    let free = fs4::available_space(cache).context("free disk space cannot be read")?;
-    if free < needed {
-        bail!(
-            "`{}` has {:.1} GB free, expected {:.0} GB; make room, or set VISMAE_CACHE to a folder on another disk",
-            cache.display(),
-            free as f64 / 1e9,
-            needed as f64 / 1e9
-        );
-    }
-    Ok(())
-}
-
-/// Whoever holds the lock is alone: what others left half done will never be finished.
-fn remove_leftovers(places: &Places) -> Result<()> {
-    let prefix = format!("libtorch-{LIBTORCH_VERSION}.partial-");
-    for entry in fs::read_dir(&places.cache)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
-            fs::remove_dir_all(entry.path())
-                .with_context(|| format!("leftover `{}` cannot be removed", entry.path().display()))?;
-        }
-    }
-    Ok(())
-}
-
-fn fetch(python: &str, partial: &Path) -> Result<()> {
-    // pip unpacks in its temporary folder and then moves: on the same disk that costs nothing.
-    let temporary = partial.join("tmp");
-    fs::create_dir_all(&temporary).with_context(|| format!("`{}` cannot be made", temporary.display()))?;
-    let status = Command::new(python)
-        .args(["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-compile", "--target"])
-        .arg(partial)
-        .arg(format!("torch=={LIBTORCH_VERSION}"))
-        .args(HEADERS)
-        .env("TMPDIR", &temporary)
-        .status()
-        .context("`python3` cannot be started")?;
-    if !status.success() {
-        bail!(
-            "pip could not fetch torch {LIBTORCH_VERSION} ({status}): its own message is above; torch has packages for \
-             64-bit Linux and Python 3.10 to 3.14; behind a proxy or a mirror set PIP_INDEX_URL"
-        );
-    }
-    fs::remove_dir_all(&temporary).with_context(|| format!("`{}` cannot be removed", temporary.display()))?;
-    Ok(())
+    pip::install(&site, source, |folder: &Path| Libtorch::at(&folder.join("torch")))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::process::Command;
+
     use super::*;
 
     /// A Python whose pip does what the script says; `$site` is the folder it was told to install into.
@@ -191,7 +94,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let places = places(folder.path());
         for (pip, expected) in [
-            ("mkdir -p $site/torch; exit 7", "pip could not fetch torch 2.11.0 (exit status: 7)"),
+            ("mkdir -p $site/torch; exit 7", "pip could not fetch libtorch 2.11.0 (exit status: 7)"),
             ("mkdir -p $site/torch", "holds no libtorch"),
         ] {
             let message = install(&places, source(&python(folder.path(), pip))).unwrap_err().to_string();

@@ -14,7 +14,7 @@ fn kinds(rows: u64) -> RowKinds {
     let quarter = |row: u64| (4 * row / rows) as u32;
     RowKinds {
         sources: (0..rows).map(|row| quarter(row) / 2).collect(),
-        modalities: (0..rows).map(|row| quarter(row)).collect(),
+        modalities: (0..rows).map(quarter).collect(),
     }
 }
 
