@@ -45,6 +45,16 @@ fn a_corpus_of_two_ct_windows_is_measured_beside_a_full_shuffle_and_none() {
     let double = ingest(&["--ct-window", "-160,240", "--ct-window", "-1350,150"]);
     assert_eq!(slices(&double), 2 * slices(&single));
 
+    // The second version shares the shards of the first, and has one more for each split of CT.
+    let files = |extra: &[&str]| {
+        let named = said(&[&["corpora", "files", "phantom", "--store", &store], extra].concat());
+        named.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (all, first, train) =
+        (files(&[]), files(&["--corpus-version", "1"]), files(&["--split", "train", "--modality", "CT"]));
+    assert_eq!((all.len(), first.len(), train.len()), (18, 15, 2));
+    assert!(first.iter().chain(&train).all(|file| all.contains(file) && std::path::Path::new(file).is_file()));
+
     let shuffle = ["corpora", "shuffle", "phantom", "--store", &store, "--lanes", "4", "--batch", "16"];
     let measured = json(&shuffle);
     assert_eq!(measured["version"], 2);

@@ -1,5 +1,6 @@
 //! `vismae corpora`.
 
+mod files;
 mod shuffle;
 
 use std::collections::BTreeMap;
@@ -51,6 +52,8 @@ enum What {
         #[arg(long = "corpus-version", value_name = "NUMBER")]
         version: Option<u64>,
     },
+    /// Name the Parquet files of one version, one a line
+    Files(files::Options),
     /// Show how well the order of a pre-training mixes a corpus, beside a full shuffle and none
     Shuffle(shuffle::Options),
 }
@@ -89,6 +92,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
             format.result(&view, show)
         }
         What::Verify { name, version } => verify(&store, &name, version, format).await,
+        What::Files(options) => files::run(&store, options, format).await,
         What::Shuffle(options) => shuffle::run(&store, options, format).await,
         What::List => {
             let mut views = Vec::new();

@@ -12,10 +12,7 @@ fn plan(row_counts: &[u32], lanes: u32, per_lane: u32, window: u32) -> Plan {
 /// Two sources, each of one modality in the first half of its rows and of another in the second.
 fn kinds(rows: u64) -> RowKinds {
     let quarter = |row: u64| (4 * row / rows) as u32;
-    RowKinds {
-        sources: (0..rows).map(|row| quarter(row) / 2).collect(),
-        modalities: (0..rows).map(quarter).collect(),
-    }
+    RowKinds { sources: (0..rows).map(|row| quarter(row) / 2).collect(), modalities: (0..rows).map(quarter).collect() }
 }
 
 fn compared(plan: &Plan) -> Comparison {
