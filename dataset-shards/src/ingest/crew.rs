@@ -9,7 +9,7 @@ use vismae_core::ids::{CorpusName, TaskId};
 
 use super::IngestError;
 use super::catalogue::UnitKey;
-use super::outcome::{Digest, Outcome, digest};
+use super::outcome::{Digest, Outcome, digest, pixel_bytes};
 use super::sealed::{seal, unseal};
 use crate::manifest::Manifest;
 use crate::store::{PutOutcome, Store, StoreError};
@@ -160,7 +160,7 @@ pub(super) struct PartWriter<'a> {
 
 impl PartWriter<'_> {
     pub(super) async fn push(&mut self, outcomes: Vec<Outcome>) -> Result<(), IngestError> {
-        self.bytes += outcomes.iter().map(Outcome::pixel_bytes).sum::<usize>();
+        self.bytes += pixel_bytes(&outcomes);
         self.units.push(outcomes);
         if self.bytes >= PART_BYTES {
             self.put(&self.staging.numbered(&self.task, self.before)).await?;

@@ -93,14 +93,17 @@ impl Outcome {
         }
         self
     }
+}
 
-    /// Bytes of its pixels.
-    pub(super) fn pixel_bytes(&self) -> usize {
-        let Self::Prepared(prepared) = self else { return 0 };
-        let bytes = |frame: &PreparedFrame| match &frame.pixels {
-            Pixels::Encoded { image, mask } => image.len() + mask.as_ref().map_or(0, Vec::len),
-            Pixels::Stored => 0,
-        };
-        prepared.frames.iter().map(bytes).sum()
-    }
+/// Bytes of the pixels at hand.
+pub(super) fn pixel_bytes(outcomes: &[Outcome]) -> usize {
+    let frames = outcomes.iter().flat_map(|outcome| match outcome {
+        Outcome::Prepared(prepared) => prepared.frames.as_slice(),
+        Outcome::NotAnImage | Outcome::Refused(_) => &[],
+    });
+    let bytes = frames.map(|frame| match &frame.pixels {
+        Pixels::Encoded { image, mask } => image.len() + mask.as_ref().map_or(0, Vec::len),
+        Pixels::Stored => 0,
+    });
+    bytes.sum()
 }

@@ -1,8 +1,10 @@
 //! What is left to prepare, cut into tasks, and preparing them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::stream::FuturesOrdered;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -12,7 +14,7 @@ use vismae_core::spec::IngestSpec;
 use super::IngestError;
 use super::catalogue::UnitKey;
 use super::crew::{Crew, Staging, task_key};
-use super::outcome::{Digest, Outcome};
+use super::outcome::{Digest, Outcome, pixel_bytes};
 use super::prepare::prepare;
 use super::pseudonym::PseudonymKey;
 use super::series::Unit;
@@ -22,6 +24,8 @@ use crate::memory::Budget;
 const FILES: usize = 128;
 /// Units prepared or waiting for their turn, for each thread: what one slow file lets the others run ahead.
 const AHEAD_PER_THREAD: usize = 4;
+/// Bytes of frames that wait for their turn, about: units that are being prepared when it is reached come on top.
+const WAITING_BYTES: usize = 256 << 20;
 /// Parts of tasks read ahead by the first member.
 const PARTS_AHEAD: usize = 2;
 /// How often the first member looks for what others prepare: at first, and at most.
@@ -70,22 +74,41 @@ impl Kitchen {
         prepared.await.map_err(IngestError::Thread)
     }
 
-    /// What becomes of the files of each unit, in their order, prepared on as many threads as there are.
+    /// What becomes of the files of each unit, in their order, prepared on as many threads as there are. No unit is begun while
+    /// frames of more than [`WAITING_BYTES`] wait for their turn, but the one whose turn is next.
     pub(super) fn prepare_all(
         &self,
         units: Vec<Arc<Unit>>,
     ) -> impl Stream<Item = Result<Vec<Outcome>, IngestError>> + Send + use<> {
-        let (kitchen, slots) = (self.clone(), Arc::new(Semaphore::new(self.threads)));
-        stream::iter(units)
-            .map(move |unit| {
-                let (kitchen, slots) = (kitchen.clone(), Arc::clone(&slots));
-                AbortOnDropHandle::new(tokio::spawn(async move {
-                    let _slot = slots.acquire_owned().await;
-                    kitchen.prepare_one(&unit).await
-                }))
-            })
-            .buffered(self.threads * AHEAD_PER_THREAD)
-            .map(|outcomes| outcomes.map_err(IngestError::Thread).flatten())
+        let (slots, waiting) = (Arc::new(Semaphore::new(self.threads)), Arc::new(AtomicUsize::new(0)));
+        let start = (self.clone(), units.into_iter(), FuturesOrdered::new());
+        stream::unfold(start, move |(kitchen, mut units, mut begun)| {
+            let (slots, waiting) = (Arc::clone(&slots), Arc::clone(&waiting));
+            async move {
+                let room = |begun: usize| {
+                    let few =
+                        waiting.load(Ordering::Relaxed) < WAITING_BYTES && begun < kitchen.threads * AHEAD_PER_THREAD;
+                    few || begun == 0
+                };
+                while room(begun.len())
+                    && let Some(unit) = units.next()
+                {
+                    let (kitchen, slots, waiting) = (kitchen.clone(), Arc::clone(&slots), Arc::clone(&waiting));
+                    begun.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
+                        let _slot = slots.acquire_owned().await;
+                        let outcomes = kitchen.prepare_one(&unit).await;
+                        let bytes = outcomes.as_deref().map_or(0, pixel_bytes);
+                        waiting.fetch_add(bytes, Ordering::Relaxed);
+                        (outcomes, bytes)
+                    })));
+                }
+                let outcomes = begun.next().await?.map_err(IngestError::Thread).and_then(|(outcomes, bytes)| {
+                    waiting.fetch_sub(bytes, Ordering::Relaxed);
+                    outcomes
+                });
+                Some((outcomes, (kitchen, units, begun)))
+            }
+        })
     }
 
     /// Prepares every task that nobody else does, until none is left.
