@@ -1,14 +1,18 @@
 //! The object store that corpora and runs live in, reached by URL.
 
 mod open;
+mod retry;
+mod settings;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use retry::retried;
 
 pub use open::OpenStoreError;
 
@@ -42,7 +46,10 @@ pub enum StoreError {
 pub enum PutOutcome {
     /// The object is new and holds the bytes given.
     Created,
-    /// An object of that name was there before and is unchanged.
+    /// An object of that name holds the bytes given and is unchanged: those of an equal write, perhaps of this very one, of
+    /// which the store told only when it was repeated.
+    AlreadyWritten,
+    /// An object of that name holds other bytes and is unchanged.
     AlreadyExists,
 }
 
@@ -51,6 +58,7 @@ pub enum PutOutcome {
 pub struct Store {
     inner: Arc<dyn ObjectStore>,
     url: Arc<str>,
+    patience: Duration,
 }
 
 impl fmt::Debug for Store {
@@ -60,21 +68,30 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens `s3://bucket/prefix` (credentials and endpoint from the usual `AWS_*` variables; plain-http endpoints when
-    /// `AWS_ALLOW_HTTP` is `true`), `file:///folder`, a plain path, absolute or relative (the folder is created), or
-    /// `memory://` (empty, gone with its last clone).
+    /// Opens a store by its URL:
+    ///
+    /// - `s3://bucket/prefix`, set up by the usual `AWS_*` variables (plain-http endpoints when `AWS_ALLOW_HTTP` is `true`);
+    /// - `gs://bucket/prefix`, by the `GOOGLE_*` variables;
+    /// - `az://container/prefix` or `abfss://container@account.dfs.core.windows.net/prefix`, by the `AZURE_*` variables;
+    /// - `file:///folder`, or a plain path, absolute or relative (the folder is created);
+    /// - `memory://` (empty, gone with its last clone).
+    ///
+    /// Whatever passes by itself is tried again for a minute, with jitter. The query of the first three sets other times:
+    /// `retry_timeout`, `connect_timeout`, `read_timeout` (of silence) and `timeout` (of one request) as `30s`, and
+    /// `skip_signature=true` where anybody may read; for S3 also `endpoint`, `region` and `allow_http`.
     ///
     /// # Errors
-    /// [`OpenStoreError`] when the URL has another scheme, or the folder or bucket cannot be used.
+    /// [`OpenStoreError`] when the URL has another scheme, or the folder or bucket cannot be used. No bucket is asked for
+    /// anything yet.
     pub fn open(url: &str) -> Result<Self, OpenStoreError> {
-        let (inner, url) = open::open(url)?;
-        Ok(Self { inner, url: url.into() })
+        let open::Opened { inner, url, patience } = open::open(url)?;
+        Ok(Self { inner, url: url.into(), patience })
     }
 
     /// A handle on a store of a test's own making.
     #[cfg(test)]
     pub(crate) fn over(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, url: "test://".into() }
+        Self { inner, url: "test://".into(), patience: Duration::ZERO }
     }
 
     /// The URL it was opened by; a plain path comes back as a `file://` URL.
@@ -92,7 +109,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] or [`StoreError::Failed`].
     pub async fn get(&self, path: &str) -> Result<Bytes, StoreError> {
-        let read = async { self.inner.get(&Path::from(path)).await?.bytes().await };
+        let location = &Path::from(path);
+        let read = retried(self.patience, || async move { whole(self.inner.get(location).await?).await });
         read.await.map_err(|error| self.failed("read", path, error))
     }
 
@@ -101,23 +119,41 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub async fn put(&self, path: &str, bytes: impl Into<Bytes>) -> Result<(), StoreError> {
-        let payload = PutPayload::from_bytes(bytes.into());
-        self.inner.put(&Path::from(path), payload).await.map_err(|error| self.failed("write", path, error))?;
-        Ok(())
+        let (location, payload) = (Path::from(path), PutPayload::from_bytes(bytes.into()));
+        let written = retried(self.patience, || self.inner.put(&location, payload.clone()));
+        written.await.map(drop).map_err(|error| self.failed("write", path, error))
     }
 
     /// Writes a whole object unless one of that name exists: the commit of everything in this crate.
     ///
+    /// A write whose answer is lost is repeated, and what it finds then may be what it wrote itself: so the bytes of an object
+    /// that is there are compared with those given.
+    ///
     /// # Errors
     /// [`StoreError::Failed`]; that the object exists is an outcome, not an error.
     pub async fn put_if_absent(&self, path: &str, bytes: impl Into<Bytes>) -> Result<PutOutcome, StoreError> {
+        let (location, bytes) = (Path::from(path), bytes.into());
+        let put = retried(self.patience, || self.create(&location, &bytes));
+        put.await.map_err(|error| self.failed("write", path, error))
+    }
+
+    /// One attempt to create an object. An object that is there for the writer and not for the reader is still being fought
+    /// over by other writers: that error is one to try again.
+    async fn create(&self, location: &Path, bytes: &Bytes) -> object_store::Result<PutOutcome> {
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let payload = PutPayload::from_bytes(bytes.into());
-        match self.inner.put_opts(&Path::from(path), payload, options).await {
-            Ok(_) => Ok(PutOutcome::Created),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(PutOutcome::AlreadyExists),
-            Err(error) => Err(self.failed("write", path, error)),
-        }
+        let payload = PutPayload::from_bytes(bytes.clone());
+        let exists = match self.inner.put_opts(location, payload, options).await {
+            Ok(_) => return Ok(PutOutcome::Created),
+            Err(error @ object_store::Error::AlreadyExists { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        let there = match self.inner.get(location).await {
+            Ok(there) => there,
+            Err(object_store::Error::NotFound { .. }) => return Err(exists),
+            Err(error) => return Err(error),
+        };
+        let same = there.meta.size == bytes.len() as u64 && whole(there).await? == *bytes;
+        Ok(if same { PutOutcome::AlreadyWritten } else { PutOutcome::AlreadyExists })
     }
 
     /// Every object under a folder, however deep, sorted by path.
@@ -125,9 +161,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`]; a folder that does not exist is empty.
     pub async fn list(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let prefix_path = Path::from(prefix);
-        let found = self.inner.list(Some(&prefix_path)).map_ok(|meta| meta.location.to_string());
-        let mut paths: Vec<String> = found.try_collect().await.map_err(|error| self.failed("list", prefix, error))?;
+        let folder = Path::from(prefix);
+        let listed = retried(self.patience, || {
+            self.inner.list(Some(&folder)).map_ok(|meta| meta.location.to_string()).try_collect()
+        });
+        let mut paths: Vec<String> = listed.await.map_err(|error| self.failed("list", prefix, error))?;
         paths.sort_unstable();
         Ok(paths)
     }
@@ -137,9 +175,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`]; a folder that does not exist is empty.
     pub async fn folders(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
-        let prefix_path = Path::from(prefix);
-        let found = self.inner.list_with_delimiter(Some(&prefix_path)).await;
-        let listing = found.map_err(|error| self.failed("list", prefix, error))?;
+        let folder = Path::from(prefix);
+        let listed = retried(self.patience, || self.inner.list_with_delimiter(Some(&folder)));
+        let listing = listed.await.map_err(|error| self.failed("list", prefix, error))?;
         let mut names: Vec<String> =
             listing.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect();
         names.sort_unstable();
@@ -151,7 +189,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub async fn exists(&self, path: &str) -> Result<bool, StoreError> {
-        match self.inner.head(&Path::from(path)).await {
+        let location = Path::from(path);
+        match retried(self.patience, || self.inner.head(&location)).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(self.failed("read", path, error)),
@@ -163,7 +202,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
-        match self.inner.delete(&Path::from(path)).await {
+        let location = Path::from(path);
+        match retried(self.patience, || self.inner.delete(&location)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("delete", path, error)),
         }
@@ -176,6 +216,17 @@ impl Store {
             source => StoreError::Failed { operation, path, store, source: Box::new(source) },
         }
     }
+}
+
+/// All bytes of what was found. A body that ends early is an error of its own: clients tell of a broken connection only.
+async fn whole(found: GetResult) -> object_store::Result<Bytes> {
+    let expected = found.range.end - found.range.start;
+    let bytes = found.bytes().await?;
+    if bytes.len() as u64 == expected {
+        return Ok(bytes);
+    }
+    let fault = format!("the body has {} bytes, expected {expected}", bytes.len());
+    Err(object_store::Error::Generic { store: "object", source: fault.into() })
 }
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(name)
 }
 
+/// Lets anybody do anything with the objects of the bucket: credentials come from the environment of a process, and a test must
+/// not change its own.
+const POLICY: &str = r#"{"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::vismae/*"}]}"#;
+
 /// A real S3 server on this machine, which forgets everything when it is dropped.
 #[derive(Debug)]
 pub struct S3 {
@@ -34,7 +39,8 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// Starts the server with one bucket, `vismae`; none where it is not installed.
+    /// Starts the server with one bucket, `vismae`, which takes requests with any credentials or none; no server where it is not
+    /// installed.
     ///
     /// # Panics
     /// When it does not answer.
@@ -44,9 +50,16 @@ impl S3 {
         server.args(["-m", "moto.server", "-H", "127.0.0.1", "-p", &port.to_string()]);
         let server = Self { port, _server: Process::start(server) };
         wait_for("the S3 server", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        let answer = server.request("PUT", "/vismae");
+        let answer = server.put("/vismae", "");
         assert!(answer.contains(" 200 OK"), "no bucket: {answer}");
+        let answer = server.put("/vismae?policy", POLICY);
+        assert!(answer.contains(" 20"), "no policy: {answer}");
         Some(server)
+    }
+
+    /// The port it listens on, on this machine.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The variables by which programs find it.
@@ -60,10 +73,11 @@ impl S3 {
         ]
     }
 
-    fn request(&self, method: &str, path: &str) -> String {
+    fn put(&self, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a server");
-        let head = format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n");
-        stream.write_all(head.as_bytes()).expect("a request is sent");
+        let length = body.len();
+        let request = format!("PUT {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).expect("a request is sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer in text");
         answer

@@ -7,3 +7,5 @@
 pub mod clients;
 pub mod cluster;
 pub mod deploy;
+pub mod faults;
+pub mod proxy;

@@ -50,7 +50,10 @@ pub(super) async fn commit(
         let quarantine = write_quarantine(store, corpus, &format!("{:06}", manifest.version), refused).await?;
         let bytes = serde_json::to_vec_pretty(&manifest)?;
         match store.put_if_absent(&Manifest::path(corpus, manifest.version), bytes).await? {
-            PutOutcome::Created => return Ok(Committed { version: manifest.version, new: true, quarantine }),
+            // A manifest equal to this one is this one, unless two ingests make the same version at once: then either's.
+            PutOutcome::Created | PutOutcome::AlreadyWritten => {
+                return Ok(Committed { version: manifest.version, new: true, quarantine });
+            }
             // Another ingest of this corpus was faster: look at what it committed, and take the number after it.
             PutOutcome::AlreadyExists => {}
         }

@@ -88,11 +88,10 @@ impl<'a> Staging<'a> {
     /// [`IngestError::OtherFiles`] when this member's differ.
     pub(super) async fn agree(&self, on: &Digest) -> Result<(), IngestError> {
         let path = format!("{}/attempt-{}/files", self.folder, self.crew.attempt);
-        let agreed = match self.store.put_if_absent(&path, on.to_vec()).await? {
-            PutOutcome::Created => return Ok(()),
-            PutOutcome::AlreadyExists => self.store.get(&path).await?,
-        };
-        if agreed == on.as_slice() { Ok(()) } else { Err(IngestError::OtherFiles { member: self.crew.member }) }
+        match self.store.put_if_absent(&path, on.to_vec()).await? {
+            PutOutcome::Created | PutOutcome::AlreadyWritten => Ok(()),
+            PutOutcome::AlreadyExists => Err(IngestError::OtherFiles { member: self.crew.member }),
+        }
     }
 
     /// Whether this member shall prepare a task: nobody else does, or did.
@@ -101,7 +100,9 @@ impl<'a> Staging<'a> {
             return Ok(false);
         }
         let claim = format!("{}/attempt-{}/{}", self.folder, self.crew.attempt, hex(task));
-        Ok(self.store.put_if_absent(&claim, Vec::new()).await? == PutOutcome::Created)
+        // Each member writes its own number: one that finds it there has claimed the task before the answer was lost.
+        let claimed = self.store.put_if_absent(&claim, self.crew.member.to_string()).await?;
+        Ok(claimed != PutOutcome::AlreadyExists)
     }
 
     /// Whether every part of a task is there.

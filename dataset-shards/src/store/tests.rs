@@ -57,3 +57,98 @@ fn other_schemes_are_refused_by_name() {
     assert!(Store::open("s3://").is_err());
     assert!(Store::open("").is_err());
 }
+
+#[tokio::test]
+async fn an_equal_write_is_told_from_that_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in [folder.path().to_str().unwrap(), "memory://"] {
+        let store = Store::open(url).unwrap();
+        assert_eq!(store.put_if_absent("a/1", "mine").await.unwrap(), PutOutcome::Created);
+        assert_eq!(store.put_if_absent("a/1", "mine").await.unwrap(), PutOutcome::AlreadyWritten);
+        assert_eq!(store.put_if_absent("a/1", "mint").await.unwrap(), PutOutcome::AlreadyExists);
+        assert_eq!(store.put_if_absent("a/1", "mine, and more").await.unwrap(), PutOutcome::AlreadyExists);
+        assert_eq!(store.get("a/1").await.unwrap().as_ref(), b"mine");
+    }
+}
+
+#[test]
+fn every_cloud_is_opened_by_its_url() {
+    for url in [
+        "s3://bucket/prefix?region=eu-west-1&skip_signature=true&endpoint=http://127.0.0.1:1&allow_http=true",
+        "s3a://bucket?retry_timeout=5s&read_timeout=2s&connect_timeout=1s&timeout=1m",
+        "gs://bucket/prefix?skip_signature=true&read_timeout=10s",
+        "abfss://container@account.dfs.core.windows.net/prefix?skip_signature=true",
+    ] {
+        let store = Store::open(url).unwrap();
+        assert_eq!(store.url(), url);
+    }
+    assert_eq!(Store::open("s3://bucket?retry_timeout=5s").unwrap().patience, Duration::from_secs(5));
+    assert_eq!(Store::open("s3://bucket").unwrap().patience, Duration::from_secs(60));
+    assert!(Store::open("abfs://container@elsewhere.example/prefix").is_err());
+}
+
+#[test]
+fn a_setting_that_is_none_is_refused_with_those_there_are() {
+    let refusal = |url: &str| Store::open(url).unwrap_err().to_string();
+    let unknown = refusal("s3://bucket/prefix?retries=4");
+    assert!(
+        unknown.starts_with("setting `retries` of the store's url is unknown, expected one of `endpoint`"),
+        "{unknown}"
+    );
+    assert!(unknown.ends_with("`timeout`, `retry_timeout`"), "{unknown}");
+    let malformed = refusal("gs://bucket?retry_timeout=soon");
+    assert_eq!(malformed, "setting `retry_timeout` of the store's url is `soon`, expected a duration such as `30s`");
+    assert!(refusal("gs://bucket?base_url=http://elsewhere").contains("`base_url`"));
+}
+
+#[test]
+fn secrets_are_refused_in_a_url_and_not_repeated() {
+    for url in [
+        "s3://KEY:SECRET@bucket/prefix",
+        "gs://SECRET@bucket",
+        "az://container:SECRET@account.blob.core.windows.net",
+        "s3://bucket?secret_access_key=SECRET",
+        "az://bucket?sas_token=SECRET",
+    ] {
+        let error = Store::open(url).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("SECRET"), "{url}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unreachable_store_is_one_clear_error_in_time() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("s3://bucket/a?endpoint=http://127.0.0.1:{closed}&allow_http=true&region=r&skip_signature=true");
+    let store = Store::open(&format!("{url}&retry_timeout=300ms")).unwrap();
+    let error = store.get("b").await.unwrap_err();
+    assert!(matches!(error, StoreError::Failed { operation: "read", .. }), "{error:?}");
+    assert!(error.to_string().starts_with("could not read `b` in `s3://bucket/a?endpoint="), "{error}");
+}
+
+#[tokio::test]
+async fn what_passes_is_tried_again_and_what_does_not_is_told_at_once() {
+    use std::cell::Cell;
+
+    use object_store::Error;
+
+    let passing = || Error::Generic { store: "test", source: "broken".into() };
+    let tried = Cell::new(0);
+    let third_time = async || {
+        tried.set(tried.get() + 1);
+        if tried.get() < 3 { Err(passing()) } else { Ok(tried.get()) }
+    };
+    assert_eq!(retried(Duration::from_secs(60), third_time).await.unwrap(), 3);
+    for (patience, error) in [
+        (Duration::from_secs(60), Error::NotFound { path: "a".into(), source: "gone".into() }),
+        (Duration::from_secs(60), Error::PermissionDenied { path: "a".into(), source: "no".into() }),
+        (Duration::ZERO, passing()),
+    ] {
+        let (tried, error) = (Cell::new(0), Cell::new(Some(error)));
+        let once = async || {
+            tried.set(tried.get() + 1);
+            Err::<(), _>(error.take().unwrap())
+        };
+        assert!(retried(patience, once).await.is_err());
+        assert_eq!(tried.get(), 1);
+    }
+}
