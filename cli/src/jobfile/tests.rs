@@ -168,7 +168,13 @@ fn faults_are_told_in_the_words_of_the_file() {
             &[("image_size = 64", "image_size = 64\nct_windows = [[1.0]]")],
             &["8: `corpus.ct_windows[0]` has 1 items, expected 2"],
         ),
-        (&[("image_size = 64", "image_size = 64\nct_windows = [-160, 240]")], &["XX"]),
+        (
+            &[("image_size = 64", "image_size = 64\nct_windows = [-160, 240]")],
+            &[
+                "8: `corpus.ct_windows[0]` is a negative number `-160`, expected a list",
+                "8: `corpus.ct_windows[1]` is a whole number of 0 or more `240`, expected a list",
+            ],
+        ),
         (
             &[("image_size = 64", "image_size = 64\nct_windows = []")],
             &["8: `corpus.ct_windows` holds 0 windows, expected 1 to 8"],
