@@ -174,9 +174,9 @@ fn read(path: &Path) -> Result<Vec<u8>, DecodeError> {
     if bytes.is_empty() { Err(DecodeError::Empty) } else { Ok(bytes) }
 }
 
-/// Grey of a colour: ITU-R BT.601, which the colour spaces of DICOM and JPEG are defined by.
+/// Grey of a colour: ITU-R BT.601, which the colour spaces of DICOM and JPEG are defined by. That of a grey is itself, to the bit.
 fn luma([red, green, blue]: [f32; 3]) -> f32 {
-    0.299 * red + 0.587 * green + 0.114 * blue
+    green + 0.299 * (red - green) + 0.114 * (blue - green)
 }
 
 /// Checks claimed sides before anything is allocated for them.

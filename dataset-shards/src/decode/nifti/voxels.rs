@@ -9,12 +9,14 @@ use crate::decode::{DecodeError, luma};
 
 /// Voxels converted at a time: what fits a cache.
 const CHUNK: usize = 1 << 14;
+/// Voxels that memory is set aside for before they are read: most volumes are smaller.
+const RESERVED: usize = 1 << 22;
 
 /// Reads the first volume. Memory grows with what the stream really holds, whatever the header claims.
 pub(super) fn read(stream: &mut impl Read, header: &Header) -> Result<Vec<f32>, DecodeError> {
     let count = header.shape.iter().map(|&side| side as usize).product::<usize>();
     let width = header.data_type.bytes();
-    let mut voxels = Vec::new();
+    let mut voxels = Vec::with_capacity(count.min(RESERVED));
     let mut chunk = vec![0; CHUNK * width];
     while voxels.len() < count {
         let bytes = &mut chunk[..CHUNK.min(count - voxels.len()) * width];
@@ -28,9 +30,12 @@ fn convert(bytes: &[u8], header: &Header, voxels: &mut Vec<f32>) {
     /// Numbers of a type, of the byte order of the file.
     macro_rules! numbers {
         ($type:ty) => {{
-            let (numbers, _) = bytes.as_chunks::<{ size_of::<$type>() }>();
-            let read = if header.big_endian { <$type>::from_be_bytes } else { <$type>::from_le_bytes };
-            extend(voxels, numbers.iter().map(|&bytes| read(bytes) as f64), header.scaling);
+            let numbers = bytes.as_chunks::<{ size_of::<$type>() }>().0.iter();
+            if header.big_endian {
+                extend(voxels, numbers.map(|&bytes| <$type>::from_be_bytes(bytes) as f64), header.scaling);
+            } else {
+                extend(voxels, numbers.map(|&bytes| <$type>::from_le_bytes(bytes) as f64), header.scaling);
+            }
         }};
     }
     match header.data_type {
