@@ -245,9 +245,9 @@ impl Opened {
     }
 }
 
-/// Grey of a colour: ITU-R BT.601, which the colour spaces of DICOM and JPEG are defined by.
+/// Grey of a colour: ITU-R BT.601, which the colour spaces of DICOM and JPEG are defined by. That of a grey is itself, to the bit.
 fn luma([red, green, blue]: [f32; 3]) -> f32 {
-    0.299 * red + 0.587 * green + 0.114 * blue
+    green + 0.299 * (red - green) + 0.114 * (blue - green)
 }
 
 /// Checks claimed sides before anything is allocated for them.

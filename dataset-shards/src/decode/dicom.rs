@@ -4,6 +4,8 @@ mod attributes;
 mod codec;
 mod frames;
 mod geometry;
+mod jpeg_2000;
+mod jpeg_ls;
 mod lengths;
 mod modality;
 mod open;
@@ -172,12 +174,14 @@ fn unsupported(what: &str, expected: &'static str) -> DecodeError {
     DecodeError::Unsupported { what: what.to_owned(), expected }
 }
 
-/// The stored values of every frame, with the bits that they are stored in.
+/// The stored samples of every frame, those of a pixel beside each other, with the bits that they are stored in.
 #[cfg(test)]
-pub(super) fn stored(bytes: &[u8]) -> Result<(Vec<f32>, u16), DecodeError> {
+pub(super) fn stored(bytes: &[u8]) -> Result<(Vec<i32>, u16), DecodeError> {
     let set = open::open(bytes.into(), &mut Claim::alone())?;
     let pixels = Pixels::open(&set)?;
     let mut values = Vec::new();
-    (0..pixels.frames.len()).try_for_each(|frame| pixels.append_stored(frame, &mut values))?;
+    for frame in &pixels.frames {
+        values.extend(samples::stored(&codec::decode(&frame.bytes(), &pixels.shape, pixels.syntax)?, &pixels.shape));
+    }
     Ok((values, pixels.shape.bits_allocated))
 }

@@ -1,4 +1,4 @@
-//! What the markers of a JPEG or JPEG-LS image say, without decoding it.
+//! What the markers of a JPEG image say, without decoding it.
 
 use super::DecodeError;
 
@@ -8,10 +8,9 @@ const ADOBE: u8 = 0xee;
 const SCAN: u8 = 0xda;
 /// Scans of an image, at most: programs write about ten, and a scan of a few bytes costs as much time as the image has pixels.
 const SCANS_MAX: usize = 256;
-/// Start of a frame of JPEG-LS.
-const FRAME_LS: u8 = 0xf7;
 
-/// Follows the markers of a JPEG to its end, which must come after a sensible number of scans. An end marker inside a segment, as of a thumbnail, does not count.
+/// Follows the markers of a JPEG to its end, which must come after a sensible number of scans. An end marker inside a segment, as
+/// of a thumbnail, does not count.
 pub(super) fn check_complete(bytes: &[u8]) -> Result<(), DecodeError> {
     let (mut scans, mut ends) = (0, false);
     for segment in segments(bytes) {
@@ -26,16 +25,6 @@ pub(super) fn check_complete(bytes: &[u8]) -> Result<(), DecodeError> {
         return Ok(());
     }
     Err(DecodeError::Truncated { format: "JPEG", fault: "the end marker is missing".to_owned() })
-}
-
-/// Columns, rows and components, from the header of the frame.
-pub(super) fn frame_size(bytes: &[u8]) -> Option<(u32, u32, usize)> {
-    // Tables and arithmetic conditions have codes among those of frames.
-    let is_frame = |marker: u8| matches!(marker, 0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf | FRAME_LS);
-    let frame = segments(bytes).find(|segment| is_frame(segment.marker))?;
-    let &[_, rows_high, rows_low, columns_high, columns_low, components, ..] = frame.payload else { return None };
-    let side = |high, low| u16::from_be_bytes([high, low]).into();
-    Some((side(columns_high, columns_low), side(rows_high, rows_low), components.into()))
 }
 
 /// Whether the first component is luma, where Adobe's marker says it.

@@ -25,7 +25,7 @@ pub(super) fn decode(bytes: &[u8], format: ImageFormat, claim: &mut Claim) -> Re
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(refuse)?;
     decoded.apply_orientation(orientation);
     let (width, height) = (decoded.width(), decoded.height());
-    let (voxels, scale) = levels(decoded);
+    let (voxels, scale) = levels(&decoded);
     let volume = Volume { width, height, voxels, spacing_mm: None };
     Ok(Decoded {
         volume,
@@ -40,18 +40,25 @@ pub(super) fn decode(bytes: &[u8], format: ImageFormat, claim: &mut Claim) -> Re
     })
 }
 
-fn levels(image: DynamicImage) -> (Vec<f32>, Scale) {
-    use DynamicImage::{ImageLuma16, ImageLumaA16, ImageRgb16, ImageRgb32F, ImageRgba16, ImageRgba32F};
-    match image {
-        // Measurements of any range, which a conversion to whole levels would cut.
-        ImageRgb32F(_) | ImageRgba32F(_) => {
-            let pixels = image.into_rgb32f();
-            (pixels.pixels().map(|pixel| luma(pixel.0)).collect(), Scale::Measured)
-        }
-        ImageLuma16(_) | ImageLumaA16(_) | ImageRgb16(_) | ImageRgba16(_) => {
-            (image.into_luma16().into_raw().into_iter().map(f32::from).collect(), Scale::Measured)
-        }
-        _ => (image.into_luma8().into_raw().into_iter().map(f32::from).collect(), Scale::Display),
+fn levels(image: &DynamicImage) -> (Vec<f32>, Scale) {
+    let channels = image.color().channel_count();
+    if let Some(levels) = image.as_flat_samples_u8() {
+        return (greys(levels.samples, channels), Scale::Display);
+    }
+    // Measurements of any range, which a conversion to whole levels would cut.
+    let deep = image.as_flat_samples_u16().map(|words| greys(words.samples, channels));
+    let deep = deep.or_else(|| image.as_flat_samples_f32().map(|floats| greys(floats.samples, channels)));
+    (deep.unwrap_or_default(), Scale::Measured)
+}
+
+/// Grey values of pixels of so many samples: grey, grey and transparency, colour, or colour and transparency.
+fn greys<S: Copy + Into<f32>>(samples: &[S], channels: u8) -> Vec<f32> {
+    let colour = |pixel: &[S]| luma([pixel[0].into(), pixel[1].into(), pixel[2].into()]);
+    match channels {
+        1 => samples.iter().map(|&sample| sample.into()).collect(),
+        2 => samples.as_chunks::<2>().0.iter().map(|&[grey, _]| grey.into()).collect(),
+        3 => samples.as_chunks::<3>().0.iter().map(|pixel| colour(pixel)).collect(),
+        _ => samples.as_chunks::<4>().0.iter().map(|pixel| colour(pixel)).collect(),
     }
 }
 

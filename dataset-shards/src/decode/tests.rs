@@ -1,10 +1,17 @@
 //! Files made by hand, whole and broken; each format's traps stand in a module of their own.
 
+mod build;
+mod codecs;
 mod dicom;
+mod faults;
 mod hard_cases;
 mod labels;
 mod nifti;
+mod nifti_types;
+mod pixels;
 mod raster;
+mod raster_types;
+mod uptake;
 mod voi;
 
 use std::path::PathBuf;

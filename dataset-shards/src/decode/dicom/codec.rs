@@ -1,11 +1,12 @@
 //! From the bytes of a frame to its samples.
 
 use dicom_dictionary_std::uids;
-use hayro_jpeg2000::{DecodeSettings, DecoderContext, Image};
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 
+use super::jpeg_2000;
+use super::jpeg_ls::{self, Fault};
 use super::shape::Shape;
-use super::{malformed, rle, unsupported};
+use super::{malformed, rle, truncated, unsupported};
 use crate::decode::{DecodeError, check_size, jpeg};
 
 /// Explicit VR big endian, retired from the standard and still found in archives.
@@ -19,6 +20,8 @@ pub(super) enum Syntax {
     Jpeg,
     JpegLs,
     Jpeg2000,
+    /// Of high throughput.
+    Htj2k,
 }
 
 impl Syntax {
@@ -36,6 +39,7 @@ impl Syntax {
             }
             uids::JPEGLS_LOSSLESS | uids::JPEGLS_NEAR_LOSSLESS => Some(Self::JpegLs),
             uids::JPEG2000_LOSSLESS | uids::JPEG2000 => Some(Self::Jpeg2000),
+            uids::HTJ2K_LOSSLESS | uids::HTJ2K_LOSSLESS_RPCL | uids::HTJ2K => Some(Self::Htj2k),
             _ => None,
         }
     }
@@ -45,7 +49,7 @@ impl Syntax {
         match self {
             Self::Native | Self::Rle => None,
             Self::Jpeg | Self::JpegLs => Some(&[0xff, 0xd8]),
-            Self::Jpeg2000 => Some(&[0xff, 0x4f, 0xff, 0x51]),
+            Self::Jpeg2000 | Self::Htj2k => Some(&[0xff, 0x4f, 0xff, 0x51]),
         }
     }
 }
@@ -74,16 +78,17 @@ pub(super) fn decode<'a>(frame: &'a [u8], shape: &Shape, syntax: Syntax) -> Resu
             .ok_or_else(|| malformed("the RLE pixels are not of the size that the header says")),
         Syntax::Jpeg => jpeg(frame, shape),
         Syntax::JpegLs => jpeg_ls(frame, shape),
-        Syntax::Jpeg2000 => jpeg_2000(frame, shape),
+        Syntax::Jpeg2000 => jpeg_2000::decode(frame, shape),
+        Syntax::Htj2k => jpeg_2000::decode_high_throughput(frame, shape),
     }
 }
 
 /// The decoders' own words are left out: some quote the file.
-fn undecodable<E>(what: &'static str) -> impl FnOnce(E) -> DecodeError {
+pub(super) fn undecodable<E>(what: &'static str) -> impl FnOnce(E) -> DecodeError {
     move |_| malformed(&format!("the {what} pixels cannot be decoded"))
 }
 
-fn check_shape(shape: &Shape, columns: u32, rows: u32, samples: usize) -> Result<(), DecodeError> {
+pub(super) fn check_shape(shape: &Shape, columns: u32, rows: u32, samples: usize) -> Result<(), DecodeError> {
     if (columns, rows, samples) == (shape.columns, shape.rows, usize::from(shape.samples)) {
         return Ok(());
     }
@@ -120,78 +125,12 @@ fn jpeg(frame: &[u8], shape: &Shape) -> Result<Samples<'static>, DecodeError> {
 }
 
 fn jpeg_ls(frame: &[u8], shape: &Shape) -> Result<Samples<'static>, DecodeError> {
-    let (columns, rows, samples) =
-        jpeg::frame_size(frame).ok_or_else(|| malformed("the JPEG-LS pixels have no size"))?;
-    check_shape(shape, columns, rows, samples)?;
-    if samples > 1 {
-        return Err(unsupported("JPEG-LS in colour", "one sample a pixel"));
-    }
-    let (words, _, _) = jpegls::decode(frame, columns, rows).map_err(undecodable("JPEG-LS"))?;
-    Ok(Samples::Words(words))
-}
-
-fn jpeg_2000(frame: &[u8], shape: &Shape) -> Result<Samples<'static>, DecodeError> {
-    // A stream that ends early, or whose length is odd and padded, is decoded as far as it goes unless this is asked for.
-    let settings = DecodeSettings { strict: true, ..DecodeSettings::default() };
-    let image = Image::new(frame, &settings).map_err(undecodable("JPEG 2000"))?;
-    check_size(image.width().into(), image.height().into(), 1)?;
-    let mut context = DecoderContext::default();
-    let header = CodestreamHeader::find(frame).ok_or_else(|| malformed("the JPEG 2000 pixels have no size"))?;
-    check_shape(shape, image.width(), image.height(), header.components)?;
-    let decoded = image.decode(&mut context).map_err(undecodable("JPEG 2000"))?;
-    let components = decoded.components();
-    if components.len() < usize::from(shape.samples)
-        || components.iter().any(|part| part.samples().len() != shape.pixels())
-    {
-        return Err(malformed("the JPEG 2000 pixels are not of the size that they say"));
-    }
-    // The decoder raises every sample by half the range, which signed ones must not be.
-    let raised = if header.signed { (1u32 << (header.bits - 1)) as f32 } else { 0.0 };
-    // Unsigned bits under a header that says signed are the same bits, to be read as the header says.
-    if shape.signed && !header.signed && shape.samples == 1 {
-        let samples = components[0].samples();
-        return Ok(Samples::Words(samples.iter().map(|&value| value.round().clamp(0.0, 65535.0) as u16).collect()));
-    }
-    // A lossy image may overshoot.
-    let (low, high) = (-raised, (1u32 << header.bits) as f32 - 1.0 - raised);
-    let settle = |value: &f32| (value - raised).round().clamp(low, high);
-    let numbers = components.iter().take(usize::from(shape.samples));
-    let parts = numbers.map(|part| part.samples().iter().map(settle).collect()).collect();
-    // The decoder undoes the transformation of colours that the image says was done.
-    Ok(if header.transformed { Samples::Rgb(parts) } else { Samples::Numbers(parts) })
-}
-
-/// What the decoder does not tell of a JPEG 2000 image: ISO/IEC 15444-1, A.5.1.
-struct CodestreamHeader {
-    components: usize,
-    bits: u8,
-    signed: bool,
-    /// The first three components were made from red, green and blue.
-    transformed: bool,
-}
-
-impl CodestreamHeader {
-    /// Reads the size marker behind the start of the codestream, which may lie in boxes.
-    fn find(bytes: &[u8]) -> Option<Self> {
-        let start = bytes.windows(4).position(|window| window == [0xff, 0x4f, 0xff, 0x51])?;
-        let size = bytes.get(start + 4..)?;
-        let components = u16::from_be_bytes(size.get(36..38)?.try_into().ok()?);
-        let depth = *size.get(38)?;
-        let bits = (depth & 0x7f) + 1;
-        // Markers with lengths follow; the one of the coding style tells of the transformation (A.6.1).
-        let mut rest = size;
-        let transformed = loop {
-            let length = usize::from(u16::from_be_bytes(rest.get(..2)?.try_into().ok()?));
-            let marker = rest.get(length..length + 2)?;
-            rest = rest.get(length + 2..)?;
-            match marker {
-                [0xff, 0x52] => break *rest.get(6)? == 1,
-                // The first tile begins.
-                [0xff, 0x90] => break false,
-                _ => {}
-            }
-        };
-        let signed = depth & 0x80 != 0;
-        (1..=16).contains(&bits).then_some(Self { components: components.into(), bits, signed, transformed })
-    }
+    let refuse = |fault| match fault {
+        Fault::Truncated => truncated("the JPEG-LS pixels end early".to_owned()),
+        Fault::Malformed => malformed("the JPEG-LS pixels cannot be decoded"),
+        Fault::Unsupported => unsupported("a rare kind of JPEG-LS", "one of those that DICOM uses"),
+    };
+    let stream = jpeg_ls::Stream::open(frame).map_err(refuse)?;
+    check_shape(shape, stream.columns.into(), stream.rows.into(), stream.components())?;
+    Ok(Samples::Words(stream.decode().map_err(refuse)?))
 }

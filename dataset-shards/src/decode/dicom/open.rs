@@ -61,7 +61,7 @@ pub(super) fn open(bytes: Cow<'_, [u8]>, claim: &mut Claim) -> Result<DataSet, D
     let named = named.ok_or_else(|| unsupported("an unknown transfer syntax", "one of the standard"))?;
     let syntax = Syntax::of(&uid).ok_or_else(|| {
         let what = format!("transfer syntax `{}`", named.name());
-        unsupported(&what, "uncompressed, deflated, RLE, JPEG, JPEG-LS or JPEG 2000")
+        unsupported(&what, "uncompressed, deflated, RLE, JPEG, JPEG-LS, JPEG 2000 or HTJ2K")
     })?;
     let grammar = grammar(&uid, data)?;
     let elements = lengths::check(data, grammar)?;

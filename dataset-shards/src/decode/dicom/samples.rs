@@ -23,7 +23,7 @@ pub(super) enum Grey {
 /// The luma of each entry of a colour table.
 pub(super) struct Palette {
     /// The sample that the first entry is for.
-    first: i64,
+    first: i32,
     luma: Vec<f32>,
     /// Entries of more than 8 bits.
     deep: bool,
@@ -69,21 +69,33 @@ impl Grey {
     }
 
     fn append_stored(&self, bytes: &[u8], shape: &Shape, values: &mut Vec<f32>) -> Result<(), DecodeError> {
-        let plane = shape.pixels() * usize::from(shape.bits_allocated / 8);
         if let (Photometric::Luma { halved: true }, 8) = (shape.photometric, shape.bits_allocated) {
             // Two lumas, then the two differences of colour that they share.
-            let lumas = bytes.chunks_exact(4).flat_map(|four| [four[0], four[1]]);
+            let lumas = bytes.as_chunks::<4>().0.iter().flat_map(|&[one, other, ..]| [one, other]);
             values.extend(lumas.take(shape.pixels()).map(f32::from));
             return Ok(());
         }
-        if shape.planar {
-            let planes: Vec<&[u8]> = bytes.chunks_exact(plane.max(1)).collect();
-            let [red, green, blue] = planes[..] else { return Err(malformed("not three planes of colour")) };
-            let pixels = words(red, shape).zip(words(green, shape)).zip(words(blue, shape));
-            let interleaved = pixels.flat_map(|((red, green), blue)| [red, green, blue]);
-            return self.append_pixels(interleaved, shape, values);
+        match shape.bits_allocated {
+            8 => self.append_ordered(bytes.as_chunks().0, |[byte]| byte.into(), shape, values),
+            _ => self.append_ordered(bytes.as_chunks().0, |pair| u16::from_le_bytes(pair).into(), shape, values),
         }
-        self.append_pixels(words(bytes, shape), shape, values)
+    }
+
+    /// From samples beside each other or plane by plane, as the header says.
+    fn append_ordered<const BYTES: usize>(
+        &self,
+        samples: &[[u8; BYTES]],
+        read: impl Fn([u8; BYTES]) -> u32 + Copy,
+        shape: &Shape,
+        values: &mut Vec<f32>,
+    ) -> Result<(), DecodeError> {
+        if !shape.planar {
+            return self.append_pixels(samples.iter().map(|&sample| read(sample)), shape, values);
+        }
+        let planes: Vec<&[[u8; BYTES]]> = samples.chunks_exact(shape.pixels().max(1)).collect();
+        let [red, green, blue] = planes[..] else { return Err(malformed("not three planes of colour")) };
+        let pixels = red.iter().zip(green).zip(blue).flat_map(|((&red, &green), &blue)| [red, green, blue]);
+        self.append_pixels(pixels.map(read), shape, values)
     }
 
     /// From samples of each pixel beside each other.
@@ -95,7 +107,11 @@ impl Grey {
     ) -> Result<(), DecodeError> {
         let value = Value::new(shape);
         match self {
-            Self::Single => values.extend(samples.take(shape.pixels()).map(|sample| value.of(sample) as f32)),
+            // Apart, so that each is a loop without a branch.
+            Self::Single if shape.signed => {
+                values.extend(samples.take(shape.pixels()).map(|sample| value.signed(sample) as f32));
+            }
+            Self::Single => values.extend(samples.take(shape.pixels()).map(|sample| value.unsigned(sample) as f32)),
             Self::Palette(palette) => {
                 values.extend(samples.take(shape.pixels()).map(|sample| palette.luma_of(value.of(sample))));
             }
@@ -115,7 +131,7 @@ impl Grey {
     fn append_parts(&self, parts: &[Vec<f32>], values: &mut Vec<f32>) -> Result<(), DecodeError> {
         match (self, parts) {
             (Self::Single, [only]) => values.extend(only),
-            (Self::Palette(palette), [only]) => values.extend(only.iter().map(|&value| palette.luma_of(value as i64))),
+            (Self::Palette(palette), [only]) => values.extend(only.iter().map(|&value| palette.luma_of(value as i32))),
             (Self::First, [first, _, _]) => values.extend(first),
             (Self::Rgb, [red, green, blue]) => {
                 let pixels = red.iter().zip(green).zip(blue);
@@ -125,12 +141,6 @@ impl Grey {
         }
         Ok(())
     }
-}
-
-/// Samples in the width that the header says.
-fn words<'a>(bytes: &'a [u8], shape: &Shape) -> impl Iterator<Item = u32> + 'a {
-    let width = usize::from(shape.bits_allocated / 8);
-    bytes.chunks_exact(width).map(|bytes| bytes.iter().rev().fold(0, |value, &byte| value << 8 | u32::from(byte)))
 }
 
 /// The number that the stored bits of a sample stand for.
@@ -148,9 +158,17 @@ impl Value {
         Self { above: 31 - high_bit, below: 32 - stored, signed: shape.signed }
     }
 
-    fn of(self, sample: u32) -> i64 {
-        let high = sample << self.above;
-        if self.signed { i64::from(high.cast_signed() >> self.below) } else { i64::from(high >> self.below) }
+    fn of(self, sample: u32) -> i32 {
+        if self.signed { self.signed(sample) } else { self.unsigned(sample) }
+    }
+
+    fn signed(self, sample: u32) -> i32 {
+        (sample << self.above).cast_signed() >> self.below
+    }
+
+    /// Of at most 16 bits: it fits.
+    fn unsigned(self, sample: u32) -> i32 {
+        (sample << self.above >> self.below).cast_signed()
     }
 }
 
@@ -171,13 +189,37 @@ impl Palette {
         let pixels = red.iter().zip(&green).zip(&blue);
         let luma: Vec<f32> = pixels.map(|((&red, &green), &blue)| luma([red, green, blue])).collect();
         let deep = luma.iter().any(|&level| level > 255.0);
-        let first = if shape.signed { i64::from(first.cast_signed()) } else { i64::from(first) };
+        let first = if shape.signed { i32::from(first.cast_signed()) } else { i32::from(first) };
         Ok(Self { first, luma, deep })
     }
 
     /// Values below the first entry have its colour, those above the last have that of the last.
-    fn luma_of(&self, value: i64) -> f32 {
-        let at = (value - self.first).clamp(0, self.luma.len() as i64 - 1);
+    fn luma_of(&self, value: i32) -> f32 {
+        let at = (value - self.first).clamp(0, self.luma.len() as i32 - 1);
         self.luma.get(at as usize).copied().unwrap_or_default()
     }
+}
+
+/// The samples of a frame as numbers, those of a pixel beside each other; none where only luma was decoded.
+#[cfg(test)]
+pub(super) fn stored(samples: &Samples<'_>, shape: &Shape) -> Vec<i32> {
+    let value = Value::new(shape);
+    let stored = match samples {
+        Samples::Luma(_) => return Vec::new(),
+        Samples::Numbers(parts) | Samples::Rgb(parts) => {
+            return (0..shape.pixels()).flat_map(|at| parts.iter().map(move |part| part[at] as i32)).collect();
+        }
+        Samples::Bytes(bytes) => return bytes.iter().map(|&byte| value.of(byte.into())).collect(),
+        Samples::Words(words) => return words.iter().map(|&word| value.of(word.into())).collect(),
+        Samples::Stored(bytes) => bytes,
+    };
+    let words: Vec<u32> = match shape.bits_allocated {
+        8 => stored.iter().copied().map(u32::from).collect(),
+        _ => stored.as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair).into()).collect(),
+    };
+    let (pixels, count) = (shape.pixels(), usize::from(shape.samples));
+    let place =
+        |pixel: usize, sample: usize| if shape.planar { sample * pixels + pixel } else { pixel * count + sample };
+    let places = (0..pixels).flat_map(|pixel| (0..count).map(move |sample| (pixel, sample)));
+    places.map(|(pixel, sample)| value.of(words[place(pixel, sample)])).collect()
 }

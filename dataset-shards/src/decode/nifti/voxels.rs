@@ -34,9 +34,12 @@ fn convert(bytes: &[u8], header: &Header, voxels: &mut Vec<f32>) {
     /// Numbers of a type, of the byte order of the file.
     macro_rules! numbers {
         ($type:ty) => {{
-            let (numbers, _) = bytes.as_chunks::<{ size_of::<$type>() }>();
-            let read = if header.big_endian { <$type>::from_be_bytes } else { <$type>::from_le_bytes };
-            extend(voxels, numbers.iter().map(|&bytes| read(bytes) as f64), header.scaling);
+            let numbers = bytes.as_chunks::<{ size_of::<$type>() }>().0.iter();
+            if header.big_endian {
+                extend(voxels, numbers.map(|&bytes| <$type>::from_be_bytes(bytes) as f64), header.scaling);
+            } else {
+                extend(voxels, numbers.map(|&bytes| <$type>::from_le_bytes(bytes) as f64), header.scaling);
+            }
         }};
     }
     match header.data_type {
