@@ -35,6 +35,8 @@ pub struct Manifest {
     pub shards: Vec<Shard>,
     /// Sums over the shards.
     pub counts: Counts,
+    /// Where the list of refused files lies in the store, when there are any.
+    pub quarantine: Option<String>,
 }
 
 /// What every format has in common.

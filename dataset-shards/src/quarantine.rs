@@ -7,7 +7,7 @@ use parquet::errors::ParquetError;
 use serde::Serialize;
 use std::sync::Arc;
 
-use crate::manifest::Manifest;
+use crate::manifest::{ContentHash, Manifest};
 use crate::store::{Store, StoreError};
 
 /// One refused file.
@@ -42,9 +42,9 @@ pub enum QuarantineError {
     Store(#[from] StoreError),
 }
 
-/// Where the list of a corpus lies, by the name of the list: the version in six digits, or `uncommitted`.
-pub(crate) fn path(corpus: &str, list: &str) -> String {
-    format!("corpora/{corpus}/quarantine/{list}.parquet")
+/// Where a list lies, by the hash of its bytes.
+pub(crate) fn path(corpus: &str, list: &ContentHash) -> String {
+    format!("corpora/{corpus}/quarantine/{:.16}.parquet", list.to_string())
 }
 
 /// The files that a version of a corpus was refused; none when it has no list.
@@ -52,10 +52,7 @@ pub(crate) fn path(corpus: &str, list: &str) -> String {
 /// # Errors
 /// [`QuarantineError`], naming the list.
 pub async fn read(store: &Store, manifest: &Manifest) -> Result<Vec<RefusedFile>, QuarantineError> {
-    let path = path(&manifest.corpus, &format!("{:06}", manifest.version));
-    if !store.exists(&path).await? {
-        return Ok(Vec::new());
-    }
+    let Some(path) = manifest.quarantine.clone() else { return Ok(Vec::new()) };
     decode(store.get(&path).await?).map_err(|source| QuarantineError::Malformed { path, source })
 }
 

@@ -48,7 +48,16 @@ pub(crate) async fn write(frames: &Bytes, store: &Store) -> Outcome<Manifest> {
     let shards = writer.finish().await?;
     let counts = Counts { frames: (frames.len() / PIXELS) as u64, labels: 0, masks: 0 };
     let recipe = Recipe::from(&specification(&[])?);
-    Ok(Manifest { format: FORMAT, corpus: corpus.to_string(), version: 1, recipe, classes: Vec::new(), shards, counts })
+    Ok(Manifest {
+        format: FORMAT,
+        corpus: corpus.to_string(),
+        version: 1,
+        recipe,
+        classes: Vec::new(),
+        shards,
+        counts,
+        quarantine: None,
+    })
 }
 
 /// A frame as an ingest would store it.

@@ -5,7 +5,7 @@ use vismae_core::spec::IngestSpec;
 
 use super::IngestError;
 use super::quarantine::Quarantined;
-use crate::manifest::{Counts, FORMAT, Manifest, Recipe, Shard};
+use crate::manifest::{ContentHash, Counts, FORMAT, Manifest, Recipe, Shard};
 use crate::quarantine::{self, RefusedFile};
 use crate::store::{PutOutcome, Store};
 
@@ -36,23 +36,22 @@ pub(super) async fn commit(
         classes,
         shards,
         counts,
+        quarantine: None,
     };
     loop {
         let latest = Manifest::versions(store, corpus).await?.last().copied();
-        if let Some(Manifest { version, .. }) =
+        if let Some(Manifest { version, quarantine, .. }) =
             Manifest::latest(store, corpus).await?.filter(|latest| latest.same_content(&manifest))
         {
-            let path = quarantine::path(corpus.as_str(), &format!("{version:06}"));
-            let quarantine = store.exists(&path).await?.then_some(path);
             return Ok(Committed { version, new: false, quarantine });
         }
         manifest.version = latest.unwrap_or(0) + 1;
-        let quarantine = write_quarantine(store, corpus, &format!("{:06}", manifest.version), refused).await?;
+        manifest.quarantine = write_quarantine(store, corpus, refused).await?;
         let bytes = serde_json::to_vec_pretty(&manifest)?;
         match store.put_if_absent(&Manifest::path(corpus, manifest.version), bytes).await? {
             // A manifest equal to this one is this one, unless two ingests make the same version at once: then either's.
             PutOutcome::Created | PutOutcome::AlreadyWritten => {
-                return Ok(Committed { version: manifest.version, new: true, quarantine });
+                return Ok(Committed { version: manifest.version, new: true, quarantine: manifest.quarantine });
             }
             // Another ingest of this corpus was faster: look at what it committed, and take the number after it.
             PutOutcome::AlreadyExists => {}
@@ -60,18 +59,19 @@ pub(super) async fn commit(
     }
 }
 
-/// Writes the list of refused files under a name; none when nothing was refused.
+/// Writes the list of refused files, under a name made of its content, so that no ingest takes another's place; none when
+/// nothing was refused.
 pub(super) async fn write_quarantine(
     store: &Store,
     corpus: &CorpusName,
-    name: &str,
     refused: &[Quarantined],
 ) -> Result<Option<String>, IngestError> {
     if refused.is_empty() {
         return Ok(None);
     }
-    let path = quarantine::path(corpus.as_str(), name);
     let list: Vec<RefusedFile> = refused.iter().map(RefusedFile::from).collect();
-    store.put(&path, quarantine::encode(&list)?).await?;
+    let bytes = quarantine::encode(&list)?;
+    let path = quarantine::path(corpus.as_str(), &ContentHash::of(&bytes));
+    store.put(&path, bytes).await?;
     Ok(Some(path))
 }

@@ -195,7 +195,7 @@ impl Intake {
     pub(super) async fn finish(mut self, store: &Store) -> Result<(IngestSummary, Catalogue), IngestError> {
         let spec = Arc::clone(&self.kitchen.spec);
         if self.seen.is_empty() {
-            let quarantine = write_quarantine(store, &spec.corpus, "uncommitted", &self.refused).await?;
+            let quarantine = write_quarantine(store, &spec.corpus, &self.refused).await?;
             let refused = describe_refused(&self.summary, quarantine.as_deref(), self.refused.first());
             return Err(IngestError::NoFrames { inputs: spec.inputs.clone(), files: self.summary.files, refused });
         }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
 use parquet::errors::ParquetError;
 use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
@@ -18,7 +19,7 @@ use super::IngestError;
 use crate::manifest::{ContentHash, Shard};
 use crate::schema::FrameRow;
 use crate::split::Split;
-use crate::store::Store;
+use crate::store::{PutOutcome, Store};
 
 /// A shard is closed at the row group that brings it to this size: large enough for object stores, small enough that the open
 /// shards of all modalities and splits fit in memory.
@@ -210,7 +211,11 @@ async fn store_shard(
         blake3,
         row_groups,
     };
-    store.put_if_absent(&shard.path, bytes).await?;
+    let bytes = Bytes::from(bytes);
+    // What lies there under this hash and is something else was damaged since.
+    if store.put_if_absent(&shard.path, bytes.clone()).await? == PutOutcome::AlreadyExists {
+        store.put(&shard.path, bytes).await?;
+    }
     Ok(shard)
 }
 

@@ -29,6 +29,7 @@ fn manifest(version: u64) -> Manifest {
             row_groups: vec![row_group(2, 4), row_group(1, 34)],
         }],
         counts: Counts { frames: 3, labels: 2, masks: 0 },
+        quarantine: None,
     }
 }
 

@@ -93,6 +93,7 @@ async fn put_corpus(store: &Store, classes: &[&str], source: &str) {
         classes: classes.iter().map(|&class| class.to_owned()).collect(),
         shards,
         counts: Counts { frames, labels: frames / 2, masks: frames / 3 },
+        quarantine: Some("corpora/phantom/quarantine/000001.parquet".to_owned()),
     };
     let json = serde_json::to_vec(&manifest).unwrap();
     store.put("corpora/phantom/manifests/000001.json", json).await.unwrap();

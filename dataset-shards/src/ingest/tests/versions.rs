@@ -148,3 +148,16 @@ async fn without_its_catalogue_or_under_another_recipe_everything_is_read_again(
     let manifest = latest(&store).await;
     assert!(quarantine::read(&store, &manifest).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_shard_that_was_damaged_is_written_anew_when_nothing_vouches_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "benign", 0..6);
+    let store = Store::open("memory://").unwrap();
+    ingest_all(&store, &[folder.path()]).await.unwrap();
+    let manifest = latest(&store).await;
+    store.put(&manifest.shards[0].path, vec![0; 99]).await.unwrap();
+    store.delete("corpora/demo/catalogue").await.unwrap();
+    ingest_all(&store, &[folder.path()]).await.unwrap();
+    frames(&store, &manifest).await;
+}
