@@ -8,6 +8,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+/// Freed memory is kept for the next allocation, as a worker keeps it: for every contender, so that none is charged for pages that
+/// the system gives and takes.
+const KEEP_MEMORY: &str =
+    "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=2147483647:glibc.malloc.top_pad=67108864";
+
 /// A process that is ready to be measured. Dropping it ends its input, and with it the process.
 #[derive(Debug)]
 pub(crate) struct Contender {
@@ -28,6 +33,7 @@ impl Contender {
         let log = logs.join(format!("{file}.log"));
         let output = File::create(&log).with_context(|| format!("`{}` cannot be written", log.display()))?;
         let mut child = command
+            .env("GLIBC_TUNABLES", KEEP_MEMORY)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(output)
