@@ -21,8 +21,8 @@ use crate::contender::serve;
 use crate::frames::{self, PIXELS};
 use crate::shards::row;
 
-/// Parquet knows no level below 1; nothing is no compression.
-const LEVELS: [Option<i32>; 5] = [None, Some(1), Some(3), Some(6), Some(9)];
+/// Of zstd, whose levels below 1 trade size for speed; nothing is no compression.
+const LEVELS: [Option<i32>; 7] = [None, Some(-3), Some(-1), Some(1), Some(3), Some(6), Some(9)];
 /// Raw pixels of a row group.
 const GROUPS: [usize; 4] = [4 << 20, 8 << 20, 16 << 20, 32 << 20];
 /// Frames that are written with each: the highest level takes its time.

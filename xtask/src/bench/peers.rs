@@ -47,8 +47,8 @@ impl Peers {
         let path = std::env::join_paths(folders.into_iter().flatten()).context("a folder of the cache has a `:`")?;
         let mut command = Command::new(PYTHON);
         command.args(["-m", "peers", name]).env("PYTHONPATH", path);
-        // Nothing is asked of any hub, and nothing is left in the checkout.
-        command.env("HF_HUB_OFFLINE", "1").env("PYTHONDONTWRITEBYTECODE", "1");
+        // What Python compiles is kept for the next start, and not in the checkout; nothing is asked of any hub.
+        command.env("PYTHONPYCACHEPREFIX", self.site.join("pycache")).env("HF_HUB_OFFLINE", "1");
         Ok(command)
     }
 }

@@ -32,8 +32,6 @@ pub(super) fn measure(field: &Field, rounds: usize) -> Result<Section> {
             "read_images_per_second": read.json(), "bytes": bytes, "share_of_raw": share,
         }));
     }
-    let notes = vec![
-        "2048 of the frames, encoded and decoded in memory on one thread; Parquet knows no level below 1".to_owned(),
-    ];
+    let notes = vec!["2048 of the frames, encoded and decoded in memory on one thread".to_owned()];
     Ok(Section { key: "settings", title: "Levels and row groups".to_owned(), table, notes, json: json!(rows) })
 }
