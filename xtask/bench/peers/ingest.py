@@ -225,7 +225,7 @@ class Shards:
                 folder / "part-00000.parquet",
                 SCHEMA,
                 compression="zstd",
-                compression_level=1,
+                compression_level=-1,
                 use_dictionary=dictionaries,
             )
         self._writers[key].write_table(pa.Table.from_pylist(rows, schema=SCHEMA), row_group_size=GROUP_ROWS)

@@ -82,7 +82,7 @@ def _serve_writing(file: Path, folder: Path, to_table: Callable[[NDArray[np.uint
     def work() -> tuple[int, int]:
         # One file, with the codec and the row groups of vismae.
         with pq.ParquetWriter(
-            target, SCHEMA, compression="zstd", compression_level=1, use_dictionary=False, write_statistics=False
+            target, SCHEMA, compression="zstd", compression_level=-1, use_dictionary=False, write_statistics=False
         ) as writer:
             for start in range(0, len(frames), GROUP_ROWS):
                 writer.write_table(to_table(frames[start : start + GROUP_ROWS]), row_group_size=GROUP_ROWS)

@@ -28,7 +28,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Frames that are written and read
-    #[arg(long, default_value_t = 8192)]
+    #[arg(long, default_value_t = 32768)]
     frames: usize,
     /// Where frames, shards and logs go [default: bench-corpus in cargo's target folder]
     #[arg(long, value_name = "DIR")]

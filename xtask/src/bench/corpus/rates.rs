@@ -97,8 +97,8 @@ pub(super) fn writing(field: &Field, peers: &Peers, rounds: usize) -> Result<Sec
     by_rows.arg(&frames).arg(field.scratch("written-pyarrow-rows"));
     let mut entries = vec![
         Entry::new("vismae", ours, None),
-        Entry::new("pyarrow, zstd 1, by columns", pyarrow, Some(PYARROW)),
-        Entry::new("pyarrow, zstd 1, by rows", by_rows, Some(PYARROW)),
+        Entry::new("pyarrow, zstd -1, by columns", pyarrow, Some(PYARROW)),
+        Entry::new("pyarrow, zstd -1, by rows", by_rows, Some(PYARROW)),
     ];
     if peers.have_torch() {
         for (name, codec) in [("MosaicML streaming, raw", "raw"), ("MosaicML streaming, zstd", "zstd")] {
