@@ -21,9 +21,10 @@ pub(super) struct Base {
 }
 
 /// A shard of the version before.
-struct BaseShard {
-    shard: Shard,
-    digests: Vec<Digest>,
+pub(super) struct BaseShard {
+    pub(super) shard: Shard,
+    /// Of its rows.
+    pub(super) digests: Vec<Digest>,
     wanted: Vec<bool>,
 }
 
@@ -47,21 +48,23 @@ impl Base {
         true
     }
 
-    /// The shards that are wanted as they are, with the digests of their rows, and the rows of the others that are wanted.
+    /// The shards that are wanted as they are, and the others.
+    pub(super) fn divide(self) -> (Vec<BaseShard>, Vec<BaseShard>) {
+        self.shards.into_iter().partition(|shard| shard.wanted.iter().all(|&wanted| wanted))
+    }
+}
+
+impl BaseShard {
+    /// Its rows that are wanted.
     ///
     /// # Errors
-    /// [`IngestError`] when a shard that is wanted in part is not as it was written.
-    pub(super) async fn divide(self, store: &Store) -> Result<(Vec<(Shard, Vec<Digest>)>, Vec<FrameRow>), IngestError> {
-        let (mut whole, mut rows) = (Vec::new(), Vec::new());
-        for BaseShard { shard, digests, wanted } in self.shards {
-            if wanted.iter().all(|&wanted| wanted) {
-                whole.push((shard, digests));
-            } else if wanted.contains(&true) {
-                let read = read(store, &shard).await?;
-                rows.extend(read.into_iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(row, _)| row));
-            }
+    /// [`IngestError`] when the shard is not as it was written.
+    pub(super) async fn wanted_rows(&self, store: &Store) -> Result<Vec<FrameRow>, IngestError> {
+        if !self.wanted.contains(&true) {
+            return Ok(Vec::new());
         }
-        Ok((whole, rows))
+        let rows = read(store, &self.shard).await?.into_iter().zip(&self.wanted);
+        Ok(rows.filter(|(_, wanted)| **wanted).map(|(row, _)| row).collect())
     }
 }
 

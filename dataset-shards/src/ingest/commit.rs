@@ -36,17 +36,17 @@ pub(super) async fn commit(
         classes,
         shards,
         counts,
-        quarantine: None,
+        quarantine: write_quarantine(store, corpus, refused).await?,
     };
     loop {
         let latest = Manifest::versions(store, corpus).await?.last().copied();
-        if let Some(Manifest { version, quarantine, .. }) =
+        if let Some(Manifest { version, .. }) =
             Manifest::latest(store, corpus).await?.filter(|latest| latest.same_content(&manifest))
         {
-            return Ok(Committed { version, new: false, quarantine });
+            // What is refused now, though the version says what was refused when it was made.
+            return Ok(Committed { version, new: false, quarantine: manifest.quarantine });
         }
         manifest.version = latest.unwrap_or(0) + 1;
-        manifest.quarantine = write_quarantine(store, corpus, refused).await?;
         let bytes = serde_json::to_vec_pretty(&manifest)?;
         match store.put_if_absent(&Manifest::path(corpus, manifest.version), bytes).await? {
             // A manifest equal to this one is this one, unless two ingests make the same version at once: then either's.

@@ -82,16 +82,52 @@ impl<'a> Staging<'a> {
         Ok(!self.store.list(&self.folder).await?.is_empty())
     }
 
-    /// Makes sure that all members see the same files: the first to come says which.
+    /// Clears the claims of other times, and says which files the members work on. What an early member has claimed may then be
+    /// prepared twice, which does no harm.
+    pub(super) async fn begin(&self, on: &Digest) -> Result<(), StoreError> {
+        for path in self.store.list(&self.folder).await? {
+            if path.contains("/attempt-") {
+                self.store.delete(&path).await?;
+            }
+        }
+        self.store.put(&self.marker("files"), on.to_vec()).await
+    }
+
+    /// Makes sure that a member sees the same files as the first to come.
     ///
     /// # Errors
     /// [`IngestError::OtherFiles`] when this member's differ.
     pub(super) async fn agree(&self, on: &Digest) -> Result<(), IngestError> {
-        let path = format!("{}/attempt-{}/files", self.folder, self.crew.attempt);
-        match self.store.put_if_absent(&path, on.to_vec()).await? {
-            PutOutcome::Created | PutOutcome::AlreadyWritten => Ok(()),
-            PutOutcome::AlreadyExists => Err(IngestError::OtherFiles { member: self.crew.member }),
+        match self.store.put_if_absent(&self.marker("files"), on.to_vec()).await? {
+            PutOutcome::AlreadyExists if !self.is_over().await? => {
+                Err(IngestError::OtherFiles { member: self.crew.member })
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Whether this attempt has been committed: there is nothing left to do.
+    pub(super) async fn is_over(&self) -> Result<bool, StoreError> {
+        if self.crew.is_alone() { Ok(false) } else { self.store.exists(&self.marker("over")).await }
+    }
+
+    /// Tells the others that nothing is left to do, and removes everything that attempts at this job left.
+    pub(super) async fn end(&self) -> Result<(), StoreError> {
+        let over = self.marker("over");
+        if !self.crew.is_alone() {
+            self.store.put(&over, Vec::new()).await?;
+        }
+        let mut left = self.store.list(&self.folder).await?;
+        // A task that has lost its last part first is not done, whenever this is interrupted.
+        left.sort_by_key(|path| !path.ends_with("-last"));
+        for path in left.iter().filter(|path| **path != over) {
+            self.store.delete(path).await?;
+        }
+        Ok(())
+    }
+
+    fn marker(&self, name: &str) -> String {
+        format!("{}/attempt-{}/{name}", self.folder, self.crew.attempt)
     }
 
     /// Whether this member shall prepare a task: nobody else does, or did.
@@ -99,7 +135,7 @@ impl<'a> Staging<'a> {
         if self.is_done(task).await? {
             return Ok(false);
         }
-        let claim = format!("{}/attempt-{}/{}", self.folder, self.crew.attempt, hex(task));
+        let claim = self.marker(&hex(task));
         // Each member writes its own number: one that finds it there has claimed the task before the answer was lost.
         let claimed = self.store.put_if_absent(&claim, self.crew.member.to_string()).await?;
         Ok(claimed != PutOutcome::AlreadyExists)
@@ -110,35 +146,31 @@ impl<'a> Staging<'a> {
         self.store.exists(&self.last(task)).await
     }
 
-    /// Reads a part of a task: its units, and whether others follow.
-    async fn part(&self, path: &str) -> Result<Part, IngestError> {
+    /// Reads a part of a task: its units, and how many lie before it. A task of which a part is not as it was put away counts as
+    /// not done from then on.
+    async fn part(&self, task: &Digest, path: &str) -> Result<Part, IngestError> {
         let bytes = self.store.get(path).await?;
         let unsealed = tokio::task::spawn_blocking(move || unseal(&bytes)).await.map_err(IngestError::Thread)?;
+        if unsealed.is_err() {
+            self.store.delete(&self.last(task)).await?;
+        }
         unsealed.map_err(|_| IngestError::Staged { path: path.to_owned() })
     }
 
     /// The number of parts of a task that is done, but for the last.
     pub(super) async fn parts(&self, task: &Digest) -> Result<(u32, Vec<Vec<Outcome>>), IngestError> {
-        let last = self.part(&self.last(task)).await?;
+        let last = self.part(task, &self.last(task)).await?;
         Ok((last.before, last.units))
     }
 
     /// One of the parts before the last.
     pub(super) async fn part_before(&self, task: &Digest, number: u32) -> Result<Vec<Vec<Outcome>>, IngestError> {
-        Ok(self.part(&self.numbered(task, number)).await?.units)
+        Ok(self.part(task, &self.numbered(task, number)).await?.units)
     }
 
     /// Begins to write the parts of a task.
     pub(super) fn writer(&'a self, task: Digest) -> PartWriter<'a> {
         PartWriter { staging: self, task, before: 0, units: Vec::new(), bytes: 0 }
-    }
-
-    /// Removes everything that attempts at this job left.
-    pub(super) async fn clear(&self) -> Result<(), StoreError> {
-        for path in self.store.list(&self.folder).await? {
-            self.store.delete(&path).await?;
-        }
-        Ok(())
     }
 
     fn last(&self, task: &Digest) -> String {

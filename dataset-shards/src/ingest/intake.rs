@@ -96,7 +96,10 @@ impl Intake {
                 Outcome::Refused(refused) => self.refuse(item, refused.clone()),
             }
         }
-        self.units.insert(key, outcomes.into_iter().map(Outcome::without_pixels).collect());
+        // What could not be read may be there the next time, though nothing else about it has changed.
+        if !outcomes.iter().any(Outcome::may_pass) {
+            self.units.insert(key, outcomes.into_iter().map(Outcome::without_pixels).collect());
+        }
         Ok(())
     }
 
@@ -191,30 +194,36 @@ impl Intake {
         }
     }
 
-    /// Ends the shards and commits the version; gives what the next ingest may know.
-    pub(super) async fn finish(mut self, store: &Store) -> Result<(IngestSummary, Catalogue), IngestError> {
+    /// Ends the shards, and commits the version once what the next ingest may know of it is written.
+    pub(super) async fn finish(mut self, store: &Store) -> Result<IngestSummary, IngestError> {
         let spec = Arc::clone(&self.kitchen.spec);
         if self.seen.is_empty() {
             let quarantine = write_quarantine(store, &spec.corpus, &self.refused).await?;
             let refused = describe_refused(&self.summary, quarantine.as_deref(), self.refused.first());
             return Err(IngestError::NoFrames { inputs: spec.inputs.clone(), files: self.summary.files, refused });
         }
-        let (mut shards, left) = std::mem::take(&mut self.base).divide(store).await?;
-        for row in left {
-            let digest = row_digest(&RowIdentity::of(&row));
-            self.push(row, digest).await?;
+        let (whole, others) = std::mem::take(&mut self.base).divide();
+        for shard in &others {
+            for row in shard.wanted_rows(store).await? {
+                let digest = row_digest(&RowIdentity::of(&row));
+                self.push(row, digest).await?;
+            }
         }
         let Self { mut summary, classes, refused, units, written, .. } = self;
+        let mut shards: Vec<(Shard, Vec<Digest>)> = whole.into_iter().map(|base| (base.shard, base.digests)).collect();
         shards.extend(with_digests(self.shards.finish().await?, written));
         // Those of the version before come first.
         shards.sort_by_key(|(shard, _)| (shard.modality, shard.split));
-        let known = shards.iter().map(|(shard, digests)| (shard.blake3.to_string(), digests.clone())).collect();
+        // With the rows of the version before: whether the commit happens or not, the catalogue goes with the latest version.
+        let known = shards.iter().map(|(shard, digests)| (shard.blake3.to_string(), digests.clone()));
+        let before = others.into_iter().map(|base| (base.shard.blake3.to_string(), base.digests));
+        Catalogue { units, shards: known.chain(before).collect() }.save(store, &spec.corpus).await?;
         let shards = shards.into_iter().map(|(shard, _)| shard).collect();
         let counts = Counts { frames: summary.total_frames(), labels: summary.labels, masks: summary.masks };
         let committed = commit(store, &spec, classes, shards, (counts, &refused)).await?;
         let Committed { version, new, quarantine } = committed;
         (summary.version, summary.committed, summary.quarantine) = (version, new, quarantine);
-        Ok((summary, Catalogue { units, shards: known }))
+        Ok(summary)
     }
 }
 

@@ -83,7 +83,15 @@ impl From<Refusal> for Refused {
     }
 }
 
+/// Reasons that lie in the disk or the network, perhaps, and not in the file.
+const PASSING: [&str; 4] = ["missing_file", "unreadable", "mask_missing", "mask_unreadable"];
+
 impl Outcome {
+    /// Whether the same file may be used the next time.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, Self::Refused(refused) if PASSING.contains(&refused.code.as_str()))
+    }
+
     /// The same without pixels.
     pub(super) fn without_pixels(mut self) -> Self {
         if let Self::Prepared(prepared) = &mut self {

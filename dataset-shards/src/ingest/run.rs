@@ -10,7 +10,7 @@ use super::catalogue::{Catalogue, UnitKey, unit_keys};
 use super::crew::{Staging, task_key};
 use super::input::{self, Item};
 use super::intake::Intake;
-use super::outcome::Outcome;
+use super::outcome::{Digest, Outcome};
 use super::series::{self, Unit};
 use super::tasks::{Kitchen, Task, collect, cut};
 use super::{IngestError, IngestOptions, IngestProgress, IngestSummary};
@@ -54,10 +54,10 @@ impl Work {
         self.units.iter().filter(|(_, key)| !self.catalogue.units.contains_key(key)).cloned().collect()
     }
 
-    /// Makes sure that the members of a crew have the same work before them.
-    async fn agree(&self, staging: &Staging<'_>) -> Result<(), IngestError> {
+    /// Equal for members of a crew that have the same work before them.
+    fn digest(&self) -> Digest {
         let all = self.units.iter().chain(&self.pending()).map(|(_, key)| *key).collect::<Vec<_>>();
-        staging.agree(&task_key(&all)).await
+        task_key(&all)
     }
 }
 
@@ -74,19 +74,17 @@ pub(super) async fn lead(
     let (pending, kitchen) = (work.pending(), work.kitchen.clone());
     let tasks = cut(pending.clone());
     let staged = !options.crew.is_alone() || tasks.len() >= STAGED_FROM || staging.is_begun().await?;
-    let (summary, catalogue) = if staged {
-        work.agree(&staging).await?;
+    let summary = if staged {
+        staging.begin(&work.digest()).await?;
         let helping = kitchen.work(&staging, &options.crew, &tasks);
-        let taking = take_in(store, work, collect(&staging, &tasks), progress);
-        future::try_join(helping, taking).await?.1
+        let taking = take_in(store, work, collect(&staging, &tasks, &kitchen), progress);
+        let summary = future::try_join(helping, taking).await?.1;
+        staging.end().await?;
+        summary
     } else {
         let units = pending.into_iter().map(|(unit, _)| unit).collect();
         take_in(store, work, kitchen.prepare_all(units), progress).await?
     };
-    catalogue.save(store, &spec.corpus).await?;
-    if staged {
-        staging.clear().await?;
-    }
     Ok(IngestSummary { seconds: started.elapsed().as_secs_f64(), ..summary })
 }
 
@@ -94,7 +92,10 @@ pub(super) async fn lead(
 pub(super) async fn help(store: &Store, spec: &IngestSpec, options: &IngestOptions) -> Result<(), IngestError> {
     let work = Work::find(store, spec, options).await?;
     let staging = Staging::new(store, &spec.corpus, &options.crew);
-    work.agree(&staging).await?;
+    if staging.is_over().await? {
+        return Ok(());
+    }
+    staging.agree(&work.digest()).await?;
     let tasks: Vec<Task> = cut(work.pending());
     work.kitchen.work(&staging, &options.crew, &tasks).await
 }
@@ -105,7 +106,7 @@ async fn take_in(
     work: Work,
     prepared: impl Stream<Item = Result<Vec<Outcome>, IngestError>>,
     progress: &(impl Fn(IngestProgress) + Send + Sync),
-) -> Result<(IngestSummary, Catalogue), IngestError> {
+) -> Result<IngestSummary, IngestError> {
     let Work { items, units, latest, mut catalogue, kitchen } = work;
     let mut intake = Intake::new(store, kitchen, &items, latest, &mut catalogue)?;
     let mut prepared = std::pin::pin!(prepared);

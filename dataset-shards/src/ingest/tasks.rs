@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::FuturesOrdered;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -28,6 +28,8 @@ const AHEAD_PER_THREAD: usize = 4;
 const WAITING_BYTES: usize = 256 << 20;
 /// Parts of tasks read ahead by the first member.
 const PARTS_AHEAD: usize = 2;
+/// How long the first member waits for a task before it prepares it too: most take seconds.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// How often the first member looks for what others prepare: at first, and at most.
 const LOOK: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 
@@ -115,27 +117,40 @@ impl Kitchen {
     pub(super) async fn work(&self, staging: &Staging<'_>, crew: &Crew, tasks: &[Task]) -> Result<(), IngestError> {
         for at in crew.tour(tasks.len()) {
             let task = &tasks[at];
+            if staging.is_over().await? {
+                return Ok(());
+            }
             if !staging.claim(&task.key).await? {
                 continue;
             }
-            let mut parts = staging.writer(task.key);
-            let mut prepared = std::pin::pin!(self.prepare_all(task.units.clone()));
-            while let Some(outcomes) = prepared.next().await {
-                parts.push(outcomes?).await?;
-            }
-            parts.finish().await?;
+            self.stage(staging, task).await?;
         }
         Ok(())
     }
+
+    /// Prepares a task and puts away what came of it.
+    async fn stage(&self, staging: &Staging<'_>, task: &Task) -> Result<(), IngestError> {
+        let mut parts = staging.writer(task.key);
+        let mut prepared = std::pin::pin!(self.prepare_all(task.units.clone()));
+        while let Some(outcomes) = prepared.next().await {
+            parts.push(outcomes?).await?;
+        }
+        parts.finish().await
+    }
 }
 
-/// What became of the files of each unit of all tasks, in their order, whoever prepares them.
+/// What became of the files of each unit of all tasks, in their order, whoever prepares them. What nobody prepares for a while is
+/// prepared here: whoever claimed it may be of another time, and two who prepare the same write the same.
 pub(super) fn collect<'a>(
     staging: &'a Staging<'a>,
     tasks: &'a [Task],
+    kitchen: &'a Kitchen,
 ) -> impl Stream<Item = Result<Vec<Outcome>, IngestError>> + Send + 'a {
     let last = move |task: &'a Task| async move {
-        wait(staging, &task.key).await?;
+        if !wait(staging, &task.key).await? {
+            tracing::warn!("a task that was claimed is not done: its files are read here");
+            kitchen.stage(staging, task).await?;
+        }
         Ok::<_, IngestError>((task, staging.parts(&task.key).await?))
     };
     stream::iter(tasks)
@@ -150,12 +165,15 @@ pub(super) fn collect<'a>(
         .try_flatten()
 }
 
-/// Waits until a task is done. A member that dies ends the attempt of all, and this wait with it.
-async fn wait(staging: &Staging<'_>, task: &Digest) -> Result<(), IngestError> {
-    let [mut pause, longest] = LOOK;
+/// Waits until a task is done; says whether it is by the time that patience is over.
+async fn wait(staging: &Staging<'_>, task: &Digest) -> Result<bool, IngestError> {
+    let ([mut pause, longest], began) = (LOOK, Instant::now());
     while !staging.is_done(task).await? {
+        if began.elapsed() > PATIENCE {
+            return Ok(false);
+        }
         sleep(pause).await;
         pause = (pause * 2).min(longest);
     }
-    Ok(())
+    Ok(true)
 }

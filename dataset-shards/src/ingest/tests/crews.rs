@@ -25,6 +25,14 @@ async fn alone(inputs: &[&Path]) -> BTreeMap<String, Bytes> {
     contents(&store).await
 }
 
+/// What a crew leaves, but for the word that it is over, which must be there and empty.
+async fn left(store: &Store, attempt: u32) -> BTreeMap<String, Bytes> {
+    let mut all = contents(store).await;
+    let over = all.remove(&format!("corpora/demo/staging/p.ingest/attempt-{attempt}/over"));
+    assert_eq!(over, Some(Bytes::new()));
+    all
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crew_writes_what_one_alone_writes_to_the_byte_and_tidies_up() {
     let folder = tempfile::tempdir().unwrap();
@@ -41,7 +49,10 @@ async fn a_crew_writes_what_one_alone_writes_to_the_byte_and_tidies_up() {
     first.unwrap();
     second.unwrap();
     assert_eq!((summary.total_frames(), summary.version), (206, 1));
-    assert!(contents(&store).await == alone(&inputs).await);
+    assert!(left(&store, 0).await == alone(&inputs).await);
+    // Whoever comes too late has nothing to do, whatever it sees.
+    help_out(&store, &[folder.path()], &members[1]).await.unwrap();
+    assert!(left(&store, 0).await == alone(&inputs).await);
 }
 
 /// A folder whose file can be spoilt without a trace.
@@ -79,7 +90,19 @@ async fn a_member_that_dies_leaves_nothing_visible_and_its_task_to_the_next_atte
     assert!(Manifest::corpora(&store).await.unwrap().is_empty());
     let summary = lead(&store, &[phantom_folder()], &member(0, 2, 1)).await.unwrap();
     assert_eq!(summary.total_frames(), 204);
-    assert!(contents(&store).await == alone(&[phantom_folder()]).await);
+    assert!(left(&store, 1).await == alone(&[phantom_folder()]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_staged_part_that_is_damaged_costs_an_attempt_and_is_prepared_again() {
+    let store = Store::open("memory://").unwrap();
+    help_out(&store, &[phantom_folder()], &member(1, 2, 0)).await.unwrap();
+    let parts = store.list("corpora/demo/staging/p.ingest/parts").await.unwrap();
+    store.put(&parts[0], vec![1; 50]).await.unwrap();
+    let error = lead(&store, &[phantom_folder()], &member(0, 2, 1)).await.unwrap_err();
+    assert!(error.may_pass() && error.to_string().contains(&parts[0]), "{error}");
+    lead(&store, &[phantom_folder()], &member(0, 2, 2)).await.unwrap();
+    assert!(left(&store, 2).await == alone(&[phantom_folder()]).await);
 }
 
 #[tokio::test]

@@ -161,3 +161,19 @@ async fn a_shard_that_was_damaged_is_written_anew_when_nothing_vouches_for_it() 
     ingest_all(&store, &[folder.path()]).await.unwrap();
     frames(&store, &manifest).await;
 }
+
+#[tokio::test]
+async fn what_could_not_be_read_is_looked_at_again() {
+    let folder = tempfile::tempdir().unwrap();
+    pictures(folder.path(), "any", 0..3);
+    std::fs::write(
+        folder.path().join("manifest.csv"),
+        "file,modality,mask_file\nus/any/00.png,US,gone.png\nus/any/01.png,US,\n",
+    )
+    .unwrap();
+    let store = Store::open("memory://").unwrap();
+    ingest_all(&store, &[folder.path()]).await.unwrap();
+    let again = ingest_all(&store, &[folder.path()]).await.unwrap();
+    assert_eq!((again.files, again.unchanged, again.committed), (2, 1, false));
+    assert_eq!(again.quarantined, codes([("mask_missing", 1)]));
+}
