@@ -24,15 +24,13 @@ pub(crate) fn run(rows: u64) -> Outcome<()> {
     let full = usize::try_from(rows / GROUP_ROWS)?;
     let mut counts = vec![GROUP_ROWS as u32; full];
     counts.extend(u32::try_from(rows % GROUP_ROWS).ok().filter(|&rest| rest > 0));
-    let mut epochs = 0..;
+    let (mut epochs, before) = (0.., status("VmRSS:")?);
     serve(|| {
         let epoch = Epoch(epochs.next().unwrap_or_default());
-        let before = resident_bytes()?;
         let started = Instant::now();
         let plan = Plan::new(&counts, SPEC)?;
         let order = plan.epoch(epoch);
         let plan_seconds = started.elapsed().as_secs_f64();
-        let held = resident_bytes()?.saturating_sub(before);
         let steps = order.steps();
         let (mut longest, mut sum) = (0.0f64, 0.0);
         for seek in 0..SEEKS {
@@ -48,23 +46,15 @@ pub(crate) fn run(rows: u64) -> Outcome<()> {
             return Err(format!("the epoch has {walked} rows, expected {rows}").into());
         }
         Ok(json!({
-            "rows": rows, "steps": steps, "plan_seconds": plan_seconds, "plan_bytes": held,
+            "rows": rows, "steps": steps, "plan_seconds": plan_seconds,
             "seek_seconds": sum / SEEKS as f64, "seek_seconds_max": longest,
-            "walk_seconds": started.elapsed().as_secs_f64(), "peak_bytes": peak_bytes()?,
+            "walk_seconds": started.elapsed().as_secs_f64(),
+            "peak_bytes": status("VmHWM:")?.saturating_sub(before),
         }))
     })
 }
 
-/// Memory that this process holds now.
-fn resident_bytes() -> Outcome<u64> {
-    status("VmRSS:")
-}
-
-/// The most that it has held.
-fn peak_bytes() -> Outcome<u64> {
-    status("VmHWM:")
-}
-
+/// Bytes of memory that the kernel has under a name: what this process holds, or the most that it has held.
 fn status(name: &str) -> Outcome<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("the kernel tells no memory use")?;

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, apply_modality_lut
+from pydicom.uid import RLELossless
 
 from peers.listing import MODALITIES
 
@@ -85,6 +86,9 @@ def dicom(path: Path) -> Decoded:
         if "Rows" in dataset:
             raise Refused("malformed")
         raise NotAnImage
+    if dataset.file_meta.TransferSyntaxUID == RLELossless:
+        # Whatever this plugin refuses would be tried by one in Python, which takes seconds to refuse it too.
+        dataset.pixel_array_options(decoding_plugin="pylibjpeg")
     stored = dataset.pixel_array
     photometric = dataset.PhotometricInterpretation
     if photometric == "PALETTE COLOR":
