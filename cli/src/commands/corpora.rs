@@ -14,6 +14,7 @@ use vismae_core::ids::CorpusName;
 use vismae_shards::ingest::{self, PseudonymKey};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::quarantine::{self, RefusedFile};
+use vismae_shards::split::Split;
 use vismae_shards::store::Store;
 use vismae_shards::verify::{self, Fault, Verification};
 
@@ -60,6 +61,10 @@ enum What {
 
 fn corpus_name(name: &str) -> Result<CorpusName, String> {
     CorpusName::new(name).map_err(|invalid| invalid.to_string())
+}
+
+fn split(word: &str) -> Result<Split, String> {
+    Split::from_word(word).ok_or_else(|| "expected train, val or test".to_owned())
 }
 
 /// A committed corpus version.

@@ -8,7 +8,7 @@ use vismae_shards::manifest::{Manifest, Shard};
 use vismae_shards::split::Split;
 use vismae_shards::store::Store;
 
-use super::corpus_name;
+use super::{corpus_name, split};
 use crate::commands::local_folder;
 use crate::failure::{Exit, Failure, OrFail as _};
 use crate::output::Format;
@@ -39,10 +39,6 @@ struct FileView {
     rows: u64,
     bytes: u64,
     blake3: String,
-}
-
-fn split(word: &str) -> Result<Split, String> {
-    Split::from_word(word).ok_or_else(|| "expected train, val or test".to_owned())
 }
 
 fn modality(word: &str) -> Result<Modality, String> {

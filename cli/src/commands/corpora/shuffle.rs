@@ -11,7 +11,7 @@ use vismae_shards::order::{PRETRAIN_WINDOW, Plan, PlanSpec};
 use vismae_shards::split::Split;
 use vismae_shards::store::Store;
 
-use super::corpus_name;
+use super::{corpus_name, split};
 use crate::failure::{Exit, Failure, OrFail as _};
 use crate::jobfile::DEFAULT_LANES;
 use crate::output::{Format, figure, table};
@@ -42,10 +42,6 @@ pub(super) struct Options {
     /// Epoch that is looked at
     #[arg(long, default_value_t = 0)]
     epoch: u32,
-}
-
-fn split(word: &str) -> Result<Split, String> {
-    Split::from_word(word).ok_or_else(|| "expected train, val or test".to_owned())
 }
 
 #[derive(Debug, Serialize)]
