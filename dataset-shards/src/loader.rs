@@ -18,6 +18,7 @@ mod located;
 mod node_cache;
 mod prefetch;
 mod producer;
+mod ranged;
 mod row_set;
 mod schedule;
 mod source;

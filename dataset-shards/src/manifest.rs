@@ -9,7 +9,7 @@ use vismae_core::ids::CorpusName;
 use vismae_core::spec::IngestSpec;
 
 pub use error::LoadManifestError;
-pub use hash::ContentHash;
+pub use hash::{ContentHash, ContentHasher};
 pub(crate) use shard::modality_word;
 pub use shard::{RowGroup, Shard};
 

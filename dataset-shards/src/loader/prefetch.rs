@@ -130,7 +130,7 @@ impl Loader {
         let runtime = runtime.clone();
         let thread = std::thread::Builder::new()
             .name("loader".to_owned())
-            .spawn(move || runtime.block_on(Producer::new(&dataset, options, sender).produce(steps)))
+            .spawn(move || runtime.block_on(Producer::new(dataset, options, sender).produce(steps)))
             .map_err(LoadError::Thread)?;
         Ok(Self { batches: Some(receiver), thread: Some(thread) })
     }

@@ -1,16 +1,18 @@
 //! What is read ahead of the training loop, when, and what it becomes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream::FuturesOrdered;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 
 use super::group::DecodedGroup;
 use super::schedule::{Schedule, StepRows};
 use super::source::Means;
 use super::{Batch, Dataset, LoadError, LoaderOptions};
-use crate::order::RowRef;
 
 /// Row groups on their way at the same time: hides the latency of an object store without crowding a disk.
 const CONCURRENT_FETCHES: usize = 16;
@@ -26,10 +28,12 @@ pub(super) struct Waiting {
 }
 
 /// The one owner of what is read ahead.
-pub(super) struct Producer<'a> {
-    dataset: &'a Dataset,
-    schedule: Schedule<Result<DecodedGroup, LoadError>>,
+pub(super) struct Producer {
+    dataset: Arc<Dataset>,
+    schedule: Schedule<Result<Arc<DecodedGroup>, LoadError>>,
     fetching: JoinSet<(u32, Result<DecodedGroup, LoadError>)>,
+    /// Batches being put together, in their order.
+    assembling: FuturesOrdered<JoinHandle<Waiting>>,
     means: Means,
     threads: u32,
     batches: Sender<Waiting>,
@@ -37,8 +41,8 @@ pub(super) struct Producer<'a> {
     permits: u32,
 }
 
-impl<'a> Producer<'a> {
-    pub(super) fn new(dataset: &'a Dataset, options: LoaderOptions, batches: Sender<Waiting>) -> Self {
+impl Producer {
+    pub(super) fn new(dataset: Arc<Dataset>, options: LoaderOptions, batches: Sender<Waiting>) -> Self {
         let LoaderOptions { bytes, threads, cache } = options;
         let sizes = dataset.group_sizes();
         let for_batches = bytes / BATCHES_SHARE;
@@ -48,6 +52,7 @@ impl<'a> Producer<'a> {
             dataset,
             schedule: Schedule::new(sizes, bytes - for_batches),
             fetching: JoinSet::new(),
+            assembling: FuturesOrdered::new(),
             means: Means { decoders: Arc::new(Semaphore::new(threads as usize)), cache },
             threads,
             batches,
@@ -60,7 +65,12 @@ impl<'a> Producer<'a> {
     pub(super) async fn produce(mut self, steps: impl Iterator<Item = StepRows>) {
         let failed = self.hand_out_all(steps).await;
         self.fetching.shutdown().await;
-        // Decoding on a thread can't be called off: what has begun is waited for.
+        // What a thread has begun can't be called off: it is waited for. Batches before the one that failed are good.
+        while let Some(assembled) = self.assembling.next().await {
+            if let Ok(assembled) = assembled {
+                let _unheard = self.batches.send(assembled).await;
+            }
+        }
         let _idle = self.means.decoders.acquire_many(self.threads).await;
         if let Err(error) = failed {
             // Nobody listens any more: there is nobody to tell.
@@ -75,7 +85,7 @@ impl<'a> Producer<'a> {
             {
                 self.schedule.push(step);
             }
-            if self.schedule.is_empty() {
+            if self.schedule.is_empty() && self.assembling.is_empty() {
                 return Ok(());
             }
             while self.fetching.len() < CONCURRENT_FETCHES
@@ -83,18 +93,22 @@ impl<'a> Producer<'a> {
             {
                 self.fetch(group)?;
             }
-            let permits = self.schedule.ready().map(|step| self.permits_of(step));
+            let threads_left = self.assembling.len() < 2 * self.threads as usize;
+            let permits = self.schedule.ready().filter(|_| threads_left).map(|step| self.permits_of(step));
             tokio::select! {
                 biased;
                 () = self.batches.closed() => return Ok(()),
                 Some(fetched) = self.fetching.join_next() => {
                     let (group, fetched) = fetched.map_err(|_| LoadError::Panicked)?;
                     let bytes = fetched.as_ref().map_or(0, DecodedGroup::bytes);
-                    self.schedule.settle(group, bytes, fetched);
+                    self.schedule.settle(group, bytes, fetched.map(Arc::new));
                 }
                 room = Arc::clone(&self.room).acquire_many_owned(permits.unwrap_or(0)), if permits.is_some() => {
-                    let batch = self.next_batch()?;
-                    if self.batches.send(Waiting { batch: Ok(batch), _room: room.ok() }).await.is_err() {
+                    self.assemble_next(room.ok())?;
+                }
+                Some(assembled) = self.assembling.next() => {
+                    let assembled = assembled.map_err(|_| LoadError::Panicked)?;
+                    if self.batches.send(assembled).await.is_err() {
                         return Ok(());
                     }
                 }
@@ -116,22 +130,25 @@ impl<'a> Producer<'a> {
         u32::try_from(permits).unwrap_or(u32::MAX).min(self.permits)
     }
 
-    /// The batch of the next step, whose row groups are all here, or the error of one that could not be read.
-    fn next_batch(&mut self) -> Result<Batch, LoadError> {
-        let rows = self.schedule.ready().map_or(&[][..], |step| &step.rows);
-        let failed = rows.iter().find(|row| matches!(self.schedule.group(row.group), Some(Err(_))));
-        if let Some(RowRef { group, .. }) = failed.copied()
-            && let Some(Err(error)) = self.schedule.take(group)
-        {
-            return Err(error);
+    /// Begins the batch of the next step, whose row groups are all here; fails where one of them could not be read.
+    fn assemble_next(&mut self, room: Option<OwnedSemaphorePermit>) -> Result<(), LoadError> {
+        let groups: BTreeSet<u32> =
+            self.schedule.ready().iter().flat_map(|step| &step.rows).map(|row| row.group).collect();
+        let mut held = BTreeMap::new();
+        for group in groups {
+            match self.schedule.group(group) {
+                Some(Ok(decoded)) => drop(held.insert(group, Arc::clone(decoded))),
+                Some(Err(_)) | None => {
+                    return Err(self.schedule.take(group).and_then(Result::err).unwrap_or(LoadError::Panicked));
+                }
+            }
         }
-        let Some(StepRows { epoch, step, rows, global_samples }) = self.schedule.ready() else {
-            return Err(LoadError::Panicked);
-        };
-        let (epoch, step, global_samples) = (*epoch, *step, *global_samples);
-        let held = |group| self.schedule.group(group).and_then(|outcome| outcome.as_ref().ok());
-        let batch = self.dataset.assemble(rows, held).map(|batch| Batch { epoch, step, global_samples, ..batch });
-        self.schedule.finish_step();
-        batch
+        let Some(StepRows { epoch, step, rows, global_samples }) = self.schedule.finish_step() else { return Ok(()) };
+        let dataset = Arc::clone(&self.dataset);
+        self.assembling.push_back(spawn_blocking(move || {
+            let batch = dataset.assemble(&rows, |group| held.get(&group).map(Arc::as_ref));
+            Waiting { batch: batch.map(|batch| Batch { epoch, step, global_samples, ..batch }), _room: room }
+        }));
+        Ok(())
     }
 }

@@ -152,9 +152,9 @@ impl<G> Schedule<G> {
         taken.outcome
     }
 
-    /// Ends the next step, and lets go of what nothing needs any more.
-    pub(super) fn finish_step(&mut self) {
-        let Some(Planned { step, groups }) = self.steps.pop_front() else { return };
+    /// Takes out the next step, and lets go of what nothing needs any more.
+    pub(super) fn finish_step(&mut self) -> Option<StepRows> {
+        let Planned { step, groups } = self.steps.pop_front()?;
         self.admitted = self.admitted.saturating_sub(1);
         for (&group, rows) in &groups {
             *self.given.entry(group).or_default() += rows;
@@ -175,6 +175,7 @@ impl<G> Schedule<G> {
             let unused: Vec<u32> = self.groups.keys().filter(|group| !self.uses.contains_key(group)).copied().collect();
             unused.into_iter().for_each(|group| self.drop_group(group));
         }
+        Some(step)
     }
 
     /// Drops groups that the next step does not need, until `bytes` more fit: first those that no step ahead needs, then those

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tracing::info;
@@ -16,7 +16,7 @@ use super::columns::{Columns, Piece};
 use super::group::{Contents, DecodedGroup};
 use super::located::Located;
 use super::row_set::RowSet;
-use super::{LoadError, NodeCache};
+use super::{LoadError, NodeCache, ranged};
 use crate::manifest::ContentHash;
 
 /// Further reads of what came damaged or broken off, on top of the store's own retries of requests that it refused.
@@ -112,14 +112,12 @@ impl GroupSource {
         range: Range<u64>,
         expected: ContentHash,
     ) -> Result<Bytes, LoadError> {
-        let path = Path::from(located.shard.path.as_str());
         let (shard, row_group) = (located.shard.path.clone(), located.row_group);
-        let bytes = match self.store.get_range(&path, range.clone()).await {
-            Ok(bytes) => bytes,
+        let path = Path::from(located.shard.path.as_str());
+        let (bytes, found) = match ranged::read(&*self.store, &path, range.clone()).await {
+            Ok(read) => read,
             Err(source) => return Err(LoadError::Store { shard, row_group, source }),
         };
-        let hashed = bytes.clone();
-        let found = spawn_blocking(move || ContentHash::of(&hashed)).await.map_err(|_| LoadError::Panicked)?;
         if found == expected {
             return Ok(bytes);
         }

@@ -15,6 +15,22 @@ impl ContentHash {
     }
 }
 
+/// Hashes bytes that come in pieces.
+#[derive(Debug, Clone, Default)]
+pub struct ContentHasher(blake3::Hasher);
+
+impl ContentHasher {
+    /// Takes in the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all pieces together.
+    pub fn finish(&self) -> ContentHash {
+        ContentHash(self.0.finalize())
+    }
+}
+
 impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.to_hex().as_str())
