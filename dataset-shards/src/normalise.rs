@@ -18,6 +18,8 @@ use range::GreyRange;
 
 /// Levels of 8 bits up to here are background: noise and the foot of a percentile range lie below.
 const BACKGROUND_LEVEL: u8 = 8;
+/// Values whose bytes are hashed in one go.
+const HASHED_TOGETHER: usize = 1 << 13;
 
 /// One frame, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,15 +169,13 @@ impl Scaling {
 
 fn hash(plane: &[f32], width: u32) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&width.to_le_bytes());
-    // In pieces, so that no copy of the plane is made.
-    for piece in plane.chunks(1024) {
-        let mut bytes = [0; 4096];
-        for (place, value) in bytes.chunks_exact_mut(4).zip(piece) {
-            place.copy_from_slice(&value.to_le_bytes());
-        }
-        hasher.update(&bytes[..4 * piece.len()]);
+    // In pieces, so that no copy of the plane is made; of a power of two from the start on, which are hashed side by side.
+    let mut bytes = [[0; 4]; HASHED_TOGETHER];
+    for piece in plane.chunks(HASHED_TOGETHER) {
+        bytes.iter_mut().zip(piece).for_each(|(place, value)| *place = value.to_le_bytes());
+        hasher.update(bytes[..piece.len()].as_flattened());
     }
+    hasher.update(&width.to_le_bytes());
     hasher.finalize()
 }
 

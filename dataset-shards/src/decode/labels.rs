@@ -115,10 +115,12 @@ fn classes(values: &[f32]) -> Result<Vec<u8>, LabelError> {
     let refused = |found: String| LabelError::Values { found };
     let mut present = [false; 256];
     for &value in values {
-        if !(0.0..=255.0).contains(&value) || value.fract() != 0.0 {
+        // A conversion that changes nothing: a whole number in range.
+        let class = value as u8;
+        if f32::from(class) != value {
             return Err(refused(format!("the value `{value}`")));
         }
-        present[value as usize] = true;
+        present[usize::from(class)] = true;
     }
     let different = present.iter().filter(|&&present| present).count();
     if different > CLASSES_MAX {

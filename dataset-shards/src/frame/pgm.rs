@@ -53,9 +53,8 @@ pub fn encode(frame: &Frame) -> Vec<u8> {
 
 /// Encodes 8-bit levels of the given shape; the caller vouches that they fit it.
 pub(crate) fn encode_gray8(width: u32, height: u32, levels: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("P5 {width} {height} 255\n").into_bytes();
-    bytes.extend_from_slice(levels);
-    bytes
+    let header = format!("P5 {width} {height} 255\n");
+    [header.as_bytes(), levels].concat()
 }
 
 /// Decodes a frame of either depth. The bytes may come from anywhere: nothing is allocated before their length is checked.

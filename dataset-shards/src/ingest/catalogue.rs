@@ -18,7 +18,7 @@ use crate::manifest::{Manifest, Recipe, Shard};
 use crate::store::{Store, StoreError};
 
 /// Raised whenever the same file under the same recipe gives other frames than before.
-const PREPARATION: u32 = 1;
+const PREPARATION: u32 = 2;
 
 /// What a unit is called: by its files, as they are now, and by everything that decides what comes of them.
 pub(super) type UnitKey = Digest;

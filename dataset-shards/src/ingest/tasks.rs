@@ -22,8 +22,8 @@ use crate::memory::Budget;
 
 /// Files of a task, about: few enough that the last tasks keep all members busy, enough that claims cost nothing beside the work.
 const FILES: usize = 128;
-/// Units prepared or waiting for their turn, for each thread: what one slow file lets the others run ahead.
-const AHEAD_PER_THREAD: usize = 4;
+/// Units prepared or waiting for their turn, for each thread: how far the others run ahead of one slow file.
+const AHEAD_PER_THREAD: usize = 64;
 /// Bytes of frames that wait for their turn, about: units that are being prepared when it is reached come on top.
 const WAITING_BYTES: usize = 256 << 20;
 /// Parts of tasks read ahead by the first member.
@@ -82,7 +82,8 @@ impl Kitchen {
         &self,
         units: Vec<Arc<Unit>>,
     ) -> impl Stream<Item = Result<Vec<Outcome>, IngestError>> + Send + use<> {
-        let (slots, waiting) = (Arc::new(Semaphore::new(self.threads)), Arc::new(AtomicUsize::new(0)));
+        // One more than there are threads: the next is ready when one ends, however short they are.
+        let (slots, waiting) = (Arc::new(Semaphore::new(self.threads + 1)), Arc::new(AtomicUsize::new(0)));
         let start = (self.clone(), units.into_iter(), FuturesOrdered::new());
         stream::unfold(start, move |(kitchen, mut units, mut begun)| {
             let (slots, waiting) = (Arc::clone(&slots), Arc::clone(&waiting));

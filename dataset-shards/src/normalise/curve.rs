@@ -1,6 +1,8 @@
 //! From values in source units to grey.
 
-use super::range::GreyRange;
+use fast_image_resize::pixels::U16;
+
+use super::range::{GreyRange, WHITE, whole};
 use crate::decode::Voi;
 
 /// What the values of a plane are shown by.
@@ -16,12 +18,10 @@ pub(super) enum Curve<'a> {
 
 impl Curve<'_> {
     /// Levels of 16 bits. What is no number is black, inverted or not.
-    pub(super) fn levels(self, plane: &[f32], inverted: bool) -> Vec<u16> {
+    pub(super) fn levels(self, plane: &[f32], inverted: bool) -> Vec<U16> {
         match self {
-            Self::Window(range) | Self::Fitted(range) => {
-                plane.iter().map(|&value| range.level(value, inverted)).collect()
-            }
-            Self::Display(voi) => plane.iter().map(|&value| level(voi, value, inverted)).collect(),
+            Self::Window(range) | Self::Fitted(range) => range.levels(plane, inverted),
+            Self::Display(voi) => plane.iter().map(|&value| U16::new(level(voi, value, inverted))).collect(),
         }
     }
 
@@ -47,5 +47,5 @@ fn level(voi: &Voi, value: f32, inverted: bool) -> u16 {
     }
     let share = voi.share(value);
     let share = if inverted { 1.0 - share } else { share };
-    (share * f64::from(u16::MAX)).round() as u16
+    whole(share * WHITE)
 }

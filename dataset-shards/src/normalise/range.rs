@@ -1,7 +1,12 @@
 //! Which source values are black and white.
 
+use fast_image_resize::pixels::U16;
+
 /// Values looked at for percentiles, at most: enough to place them within about a tenth of a percent, and quick on any volume.
 const SAMPLE_MAX: usize = 1 << 15;
+
+/// The highest level of 16 bits.
+pub(super) const WHITE: f64 = u16::MAX as f64;
 
 /// A range of source values that is mapped to the full range of grey.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,17 +46,25 @@ impl GreyRange {
         [self.low, self.high]
     }
 
-    /// The level of a value, of 16 bits. Black where the range is empty or the value is no number.
-    pub(super) fn level(self, value: f32, inverted: bool) -> u16 {
-        if !value.is_finite() {
-            return 0;
-        }
+    /// The levels of values, of 16 bits. A value that is no number is black, inverted or not; an empty range is.
+    pub(super) fn levels(self, values: &[f32], inverted: bool) -> Vec<U16> {
         // In double precision the width of a range of any two finite values is finite.
         let (low, width) = (f64::from(self.low), f64::from(self.high) - f64::from(self.low));
-        let share = if width > 0.0 { ((f64::from(value) - low) / width).clamp(0.0, 1.0) } else { 0.0 };
-        let share = if inverted { 1.0 - share } else { share };
-        (share * f64::from(u16::MAX)).round() as u16
+        let per_unit = if width > 0.0 { WHITE / width } else { 0.0 };
+        let (black, per_unit) = if inverted { (WHITE, -per_unit) } else { (0.0, per_unit) };
+        let level = |&value: &f32| {
+            let level = whole(black + (f64::from(value) - low) * per_unit);
+            U16::new(if value.is_finite() { level } else { 0 })
+        };
+        values.iter().map(level).collect()
     }
+}
+
+/// The nearest whole level, of two the even one. The sum has no room for fractions, and its last bits are the level: no call, no
+/// branch, and several at a time.
+pub(super) fn whole(level: f64) -> u16 {
+    const NO_FRACTIONS: f64 = (1u64 << 52) as f64;
+    (level.clamp(0.0, WHITE) + NO_FRACTIONS).to_bits() as u16
 }
 
 /// The largest whole number that divides both.
@@ -79,6 +92,12 @@ fn percentile(values: &mut [i32], percent: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl GreyRange {
+        fn level(self, value: f32, inverted: bool) -> u16 {
+            self.levels(&[value], inverted)[0].0
+        }
+    }
 
     #[test]
     fn a_window_maps_its_ends_to_black_and_white_and_clamps() {

@@ -8,16 +8,15 @@ use super::placement::Placement;
 
 /// 16-bit levels as a square of 8 bits, averaging what falls into one pixel. In integers, so that every machine gives the same
 /// bytes. Nothing when the sides do not fit the levels.
-pub(super) fn levels(deep: &[u16], width: u32, height: u32, placement: &Placement) -> Option<Vec<u8>> {
+pub(super) fn levels(deep: &[U16], width: u32, height: u32, placement: &Placement) -> Option<Vec<u8>> {
     if deep.len() as u64 != u64::from(width) * u64::from(height) {
         return None;
     }
     if placement.is_identity() {
-        return Some(deep.iter().map(|&level| to_8_bits(level)).collect());
+        return Some(deep.iter().map(|level| to_8_bits(level.0)).collect());
     }
     let Placement { source, target, side } = *placement;
-    let deep: Vec<U16> = deep.iter().map(|&level| U16::new(level)).collect();
-    let plane = TypedImageRef::new(width, height, &deep).ok()?;
+    let plane = TypedImageRef::new(width, height, deep).ok()?;
     let mut resized = TypedImage::<U16>::new(target.width, target.height);
     let kept = [source.left, source.top, source.width, source.height].map(f64::from);
     let options = ResizeOptions::new()
@@ -64,8 +63,12 @@ mod tests {
 
     use super::*;
 
+    fn words(deep: &[u16]) -> Vec<U16> {
+        deep.iter().copied().map(U16::new).collect()
+    }
+
     fn stretched(deep: &[u16], width: u32, height: u32, side: u32) -> Option<Vec<u8>> {
-        levels(deep, width, height, &Placement::new(width, height, side, Fit::Stretch))
+        levels(&words(deep), width, height, &Placement::new(width, height, side, Fit::Stretch))
     }
 
     #[test]
@@ -77,7 +80,7 @@ mod tests {
         let classes: Vec<u8> = (0..width * height).map(|at| u8::from(bar(at))).collect();
         for fit in Fit::ALL {
             let placement = Placement::new(width, height, side, fit);
-            let levels = levels(&deep, width, height, &placement).unwrap();
+            let levels = levels(&words(&deep), width, height, &placement).unwrap();
             let mask = nearest(&classes, width, &placement);
             let bright = levels.iter().map(|&level| u8::from(level > 127));
             assert!(bright.eq(mask.iter().copied()), "{fit:?}");
