@@ -53,8 +53,8 @@ fn each_modality_has_its_own_range() {
     let values = vec![-1000.0, 0.0, 100.0, 200.0];
     let measured = decoded(Scale::Measured, false, 2, 2, values.clone());
     assert_eq!(levels(&measured, Modality::Ct), [0, 128, 140, 153]);
-    assert_eq!(levels(&measured, Modality::Mr), [0, 213, 234, 255]);
-    assert_eq!(levels(&measured, Modality::XRay), [0, 213, 234, 255]);
+    assert_eq!(levels(&measured, Modality::Mr), [0, 212, 234, 255]);
+    assert_eq!(levels(&measured, Modality::XRay), [0, 212, 234, 255]);
     let display = decoded(Scale::Display, false, 2, 2, vec![0.0, 7.0, 100.0, 200.0]);
     for modality in [Modality::Ct, Modality::XRay, Modality::Ultrasound] {
         assert_eq!(levels(&display, modality), [0, 7, 100, 200]);
