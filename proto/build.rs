@@ -4,12 +4,16 @@ use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = ["vismae/v1/pipeline.proto", "vismae/v1/jobs.proto", "vismae/v1/agent.proto"];
-    for file in files {
+    let records = "vismae/state/v1/records.proto";
+    for file in files.into_iter().chain([records]) {
         println!("cargo:rerun-if-changed={file}");
     }
     let descriptors = protox::compile(files, ["."])?;
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("vismae.v1.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
+    // Apart, for what a coordinator keeps is nobody else's business: no reflection shows it.
+    let records = protox::compile([records], ["."])?;
+    tonic_prost_build::configure().extern_path(".vismae.v1", "crate::v1").compile_fds(records)?;
     Ok(())
 }

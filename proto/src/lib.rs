@@ -17,5 +17,11 @@ pub mod v1 {
     tonic::include_proto!("vismae.v1");
 }
 
+/// Generated from `proto/vismae/state/v1`, what a coordinator keeps of its state; documented there.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::allow_attributes_without_reason, reason = "generated code")]
+pub mod state {
+    tonic::include_proto!("vismae.state.v1");
+}
+
 /// The protocol describing itself, for reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = tonic::include_file_descriptor_set!("vismae.v1");

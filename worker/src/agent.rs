@@ -50,6 +50,7 @@ pub(crate) async fn run(options: AgentOptions) -> anyhow::Result<()> {
         devices: devices.iter().map(ToString::to_string).collect(),
         host: options.host.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        tasks: Vec::new(),
     };
     let served = keep_linked(&options, &hello, &mut slots, &connected, &shutdown).await;
     slots.kill_all().await;
@@ -70,9 +71,11 @@ async fn keep_linked(
 ) -> anyhow::Result<()> {
     let mut reachable = Instant::now();
     loop {
+        let hello = Hello { tasks: slots.held(), ..hello.clone() };
         let attached = tokio::select! {
-            attached = attach(options, hello) => attached,
+            attached = attach(options, &hello) => attached,
             () = shutdown.cancelled() => return Ok(()),
+            never = slots.tend() => match never {},
         };
         let end = match attached {
             Err(end) => end,
@@ -90,8 +93,7 @@ async fn keep_linked(
             LinkEnd::Refused(reason) => anyhow::bail!("the coordinator refuses worker `{}`: {reason}", hello.worker),
             LinkEnd::Lost(reason) => reason,
         };
-        // The coordinator has given these tasks up and will start them elsewhere.
-        slots.kill_all().await;
+        // The tasks go on: a coordinator that restarts takes them up again, and one that has given them up says so.
         if shutdown.is_cancelled() {
             return Ok(());
         }
@@ -102,6 +104,7 @@ async fn keep_linked(
         tokio::select! {
             () = tokio::time::sleep(RETRY_PAUSE) => {}
             () = shutdown.cancelled() => return Ok(()),
+            never = slots.tend() => match never {},
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod reports;
+mod restore;
 mod roster;
 mod settle;
 
@@ -35,6 +36,8 @@ pub struct Coordinator {
     /// Pipelines that are over, in the order they ended.
     ended: VecDeque<u64>,
     workers: BTreeMap<WorkerId, Worker>,
+    /// Workers that hold tasks by the records of an earlier coordinator and have not come back yet, and how long they may take.
+    awaited: BTreeMap<WorkerId, MonoTime>,
     next_pipeline: u64,
     next_lease: u64,
 }
@@ -50,6 +53,7 @@ impl Coordinator {
             open: BTreeSet::new(),
             ended: VecDeque::new(),
             workers: BTreeMap::new(),
+            awaited: BTreeMap::new(),
             next_pipeline: 1,
             next_lease: 1,
         }
@@ -90,7 +94,7 @@ impl Coordinator {
     pub fn next_deadline(&self) -> Option<MonoTime> {
         let leases = self.workers.values().map(|worker| worker.heard.after(self.lease));
         let jobs = self.open_pipelines().flat_map(|pipeline| &pipeline.jobs).filter_map(|job| job.state.deadline());
-        leases.chain(jobs).min()
+        leases.chain(jobs).chain(self.return_deadline()).min()
     }
 
     /// The pipeline of that name.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::effect::Membership;
 use crate::failure::Failure;
 use crate::ids::{Generation, JobId, SlotId, TaskId};
 use crate::spec::Demand;
@@ -89,6 +90,16 @@ impl Gang {
     /// Whether its members are ranks that meet before they begin.
     pub(crate) fn is_group(&self) -> bool {
         matches!(self.demand, Demand::Group(_))
+    }
+
+    /// The membership it has formed; none before that, and for a crew.
+    pub(crate) fn membership(&self, job: &JobId) -> Option<Membership> {
+        let store_address = match self.members.first().map(|member| &member.state) {
+            Some(MemberState::Ready { store_address }) => store_address.clone(),
+            _ => None,
+        };
+        let ranks = (0..self.size()).map(|member| self.task(job, member)).collect();
+        self.generation.map(|generation| Membership { generation, ranks, store_address })
     }
 
     /// Whether every rank is up, and the membership can be formed.

@@ -17,6 +17,17 @@ pub struct Arrival {
     pub host: String,
     /// The version of its program.
     pub version: String,
+    /// Tasks that an earlier stay has left in its slots: they run still, or are over and nobody has taken in how.
+    pub tasks: Vec<HeldTask>,
+}
+
+/// A task in a slot of a worker that joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldTask {
+    /// The task.
+    pub task: TaskId,
+    /// Index of its slot.
+    pub slot: u32,
 }
 
 /// One stay of a worker, from joining to being lost. Whatever a worker says under an older lease is stale.

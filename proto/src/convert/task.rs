@@ -5,7 +5,7 @@ use vismae_core::event::{Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{Epoch, TaskId, WorkerId};
 use vismae_core::spec::Violations;
-use vismae_core::worker::Arrival;
+use vismae_core::worker::{Arrival, HeldTask};
 
 use super::fields::Fields;
 use super::spec_in::finish;
@@ -30,14 +30,21 @@ pub fn arrival_from_wire(wire: &v1::Hello) -> Result<Arrival, Violations> {
     if wire.devices.len() > SLOTS_MAX {
         fields.refuse::<()>("devices", format!("has {} entries, expected at most {SLOTS_MAX}", wire.devices.len()));
     }
-    let read = worker.zip(devices);
+    if wire.tasks.len() > SLOTS_MAX {
+        fields.refuse::<()>("tasks", format!("has {} entries, expected at most {SLOTS_MAX}", wire.tasks.len()));
+    }
+    let held =
+        |held: &v1::HeldTask| Some(HeldTask { task: fields.value("tasks", held.task.parse())?, slot: held.slot });
+    let tasks: Option<Vec<_>> = wire.tasks.iter().take(SLOTS_MAX).map(held).collect();
+    let read = worker.zip(devices).zip(tasks);
     finish(
         violations,
-        read.map(|(worker, devices)| Arrival {
+        read.map(|((worker, devices), tasks)| Arrival {
             worker,
             devices,
             host: wire.host.clone(),
             version: wire.version.clone(),
+            tasks,
         }),
     )
 }
@@ -104,6 +111,7 @@ pub fn command_to_wire(task: &TaskId, command: &Command) -> v1::TaskCommand {
         Command::Start(start) => WireCommand::Start(write_start(start)),
         Command::Membership(membership) => WireCommand::Membership(write_membership(membership)),
         Command::Stop { reason } => WireCommand::Stop(v1::StopTask { reason: reason.clone() }),
+        Command::Settle => WireCommand::Settle(v1::SettleTask {}),
     };
     v1::TaskCommand { task: task.to_string(), command: Some(command) }
 }

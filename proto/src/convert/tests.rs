@@ -151,6 +151,7 @@ fn a_hello_with_an_unknown_device_names_it() {
         devices: vec!["cpu".into(), "tpu:0".into()],
         host: "127.0.0.1".into(),
         version: "0.1.0".into(),
+        tasks: Vec::new(),
     };
     let violations = arrival_from_wire(&hello).unwrap_err().to_string();
     assert!(violations.contains("`devices`") && violations.contains("`tpu:0`"), "{violations}");

@@ -9,7 +9,6 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::agent_service_client::AgentServiceClient;
-use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{
     AgentMessage, CoordinatorMessage, Heartbeat, Hello, Leaving, Refused, TaskCommand, coordinator_message,
     task_command,
@@ -89,13 +88,15 @@ impl Link {
 
     /// Passes messages both ways until this agent has nothing more to do here.
     async fn exchange(&mut self, slots: &mut Slots, shutdown: &CancellationToken) -> Result<(), LinkEnd> {
-        // From the task processes to this task, which looks at each message before it goes out.
-        let (relay, mut relayed) = mpsc::channel(OUTBOUND);
         let mut heartbeat = tokio::time::interval(self.heartbeat);
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // A coordinator before this one, or the same one before the stream broke, may not have heard it.
+        for word in slots.unsettled() {
+            self.pass(Message::Task(word)).await?;
+        }
         let mut leaving = None;
         loop {
-            if leaving.is_some() && slots.is_idle() && relayed.is_empty() {
+            if leaving.is_some() && slots.is_idle() {
                 return Ok(());
             }
             tokio::select! {
@@ -105,23 +106,14 @@ impl Link {
                         tracing::debug!(task = command.task, "a start is ignored while leaving");
                     }
                     coordinator_message::Message::Task(command) => {
-                        if let Some(refusal) = slots.command(command, &relay) {
+                        if let Some(refusal) = slots.command(command) {
                             self.pass(Message::Task(refusal)).await?;
                         }
                     }
                     coordinator_message::Message::Refused(Refused { reason }) => return Err(LinkEnd::Refused(reason)),
                     coordinator_message::Message::Welcome(_) => tracing::debug!("a second welcome is ignored"),
                 },
-                Some(message) = relayed.recv() => self.relay(message, slots).await?,
-                ended = slots.next_ended() => {
-                    // What a process said before its end is queued already, and must arrive before it.
-                    while let Ok(message) = relayed.try_recv() {
-                        self.relay(message, slots).await?;
-                    }
-                    if let Some(last) = ended {
-                        self.pass(Message::Task(last)).await?;
-                    }
-                }
+                message = slots.next_message() => self.pass(message).await?,
                 _ = heartbeat.tick() => self.say(Message::Heartbeat(Heartbeat {})),
                 () = shutdown.cancelled(), if leaving.is_none() => {
                     leaving = Some(tokio::time::Instant::now() + DRAIN_GRACE);
@@ -142,14 +134,6 @@ impl Link {
             tracing::warn!("the coordinator did not end the stream within {CLOSE_GRACE:?}");
         }
         LinkEnd::Drained
-    }
-
-    async fn relay(&self, message: AgentMessage, slots: &Slots) -> Result<(), LinkEnd> {
-        observe(&message, slots);
-        match message.message {
-            Some(message) => self.pass(message).await,
-            None => Ok(()),
-        }
     }
 
     /// Sends what must arrive.
@@ -182,14 +166,6 @@ fn read(received: Result<Option<CoordinatorMessage>, tonic::Status>) -> Result<c
 
 fn is_start(command: &TaskCommand) -> bool {
     matches!(command.command, Some(task_command::Command::Start(_)))
-}
-
-fn observe(message: &AgentMessage, slots: &Slots) {
-    let Some(Message::Task(event)) = &message.message else { return };
-    let Some(slot) = slots.slot_of(&event.task) else { return };
-    if let Some(Event::Progress(progress)) = &event.event {
-        metrics::progress(slot, progress);
-    }
 }
 
 async fn overdue(deadline: Option<tokio::time::Instant>) {

@@ -1,19 +1,24 @@
 //! The slots of this worker and the task processes in them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_command::Command;
 use vismae_proto::v1::task_event::Event;
-use vismae_proto::v1::{AgentMessage, Cause, Failed, StopTask, TaskCommand, TaskEvent};
+use vismae_proto::v1::{AgentMessage, Cause, Failed, HeldTask, StopTask, TaskCommand, TaskEvent};
 
 use super::metrics;
 use super::process::{Ended, Launch, TaskProcess};
 use crate::cache::CacheOptions;
 
-/// All slots; owns every task process of the agent.
+/// Messages of all tasks that wait to be looked at: a burst of log lines from every slot, bounded in memory.
+const RELAYED: usize = 1024;
+
+/// All slots; owns every task process of the agent, and what the coordinator must be told of them, whether or not there is one
+/// to tell.
 #[derive(Debug)]
 pub(super) struct Slots {
     total: usize,
@@ -22,23 +27,109 @@ pub(super) struct Slots {
     cache: CacheOptions,
     busy: BTreeMap<u32, TaskProcess>,
     serving: JoinSet<Ended>,
+    relay: mpsc::Sender<AgentMessage>,
+    relayed: mpsc::Receiver<AgentMessage>,
+    /// Ends that have not been passed on.
+    ended: VecDeque<TaskEvent>,
+    /// What a coordinator that has missed it must be told again, by task: that it is up, or how it ended.
+    unsettled: BTreeMap<String, Unsettled>,
+}
+
+/// The last word of a task that counts.
+#[derive(Debug)]
+struct Unsettled {
+    slot: u32,
+    word: TaskEvent,
 }
 
 impl Slots {
     pub(super) fn new(total: usize, threads: u32, host: IpAddr, cache: CacheOptions) -> Self {
-        Self { total, threads, host, cache, busy: BTreeMap::new(), serving: JoinSet::new() }
+        let (relay, relayed) = mpsc::channel(RELAYED);
+        Self {
+            total,
+            threads,
+            host,
+            cache,
+            busy: BTreeMap::new(),
+            serving: JoinSet::new(),
+            relay,
+            relayed,
+            ended: VecDeque::new(),
+            unsettled: BTreeMap::new(),
+        }
     }
 
+    /// Whether nothing runs and nothing is left to tell.
     pub(super) fn is_idle(&self) -> bool {
-        self.busy.is_empty()
+        self.busy.is_empty() && self.ended.is_empty() && self.relayed.is_empty()
+    }
+
+    /// The tasks that a coordinator may not know of: those that run, and those whose end has not been settled.
+    pub(super) fn held(&self) -> Vec<HeldTask> {
+        let running = self.busy.iter().map(|(&slot, process)| HeldTask { task: process.task().to_owned(), slot });
+        let over = self.unsettled.values().filter(|held| self.slot_of(&held.word.task).is_none());
+        let over = over.map(|held| HeldTask { task: held.word.task.clone(), slot: held.slot });
+        running.chain(over).collect()
+    }
+
+    /// What a coordinator that has just been found must be told again.
+    pub(super) fn unsettled(&self) -> Vec<TaskEvent> {
+        self.unsettled.values().map(|held| held.word.clone()).collect()
+    }
+
+    /// The next thing that the coordinator must be told. What a process says comes before its end.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when the future is dropped.
+    pub(super) async fn next_message(&mut self) -> Message {
+        loop {
+            if let Ok(AgentMessage { message: Some(message) }) = self.relayed.try_recv() {
+                self.note(&message);
+                return message;
+            }
+            if let Some(last) = self.ended.pop_front() {
+                return Message::Task(last);
+            }
+            tokio::select! {
+                biased;
+                Some(AgentMessage { message: Some(message) }) = self.relayed.recv() => {
+                    self.note(&message);
+                    return message;
+                }
+                last = Self::next_ended(&mut self.serving) => if let Some(ended) = last { self.take_end(ended) },
+            }
+        }
+    }
+
+    /// Looks after the tasks while there is no coordinator: what counts is kept, the rest is dropped.
+    pub(super) async fn tend(&mut self) -> std::convert::Infallible {
+        loop {
+            self.next_message().await;
+        }
+    }
+
+    fn note(&mut self, message: &Message) {
+        let Message::Task(event) = message else { return };
+        let Some(slot) = self.slot_of(&event.task) else { return };
+        match &event.event {
+            Some(Event::Ready(_)) => {
+                self.unsettled.insert(event.task.clone(), Unsettled { slot, word: event.clone() });
+            }
+            Some(Event::Progress(progress)) => metrics::progress(slot, progress),
+            _ => {}
+        }
     }
 
     /// Obeys the coordinator; a start that can't be obeyed comes back as the event that says so.
     /// A command for a task that is no longer here is stale, and ignored.
-    pub(super) fn command(&mut self, command: TaskCommand, events: &mpsc::Sender<AgentMessage>) -> Option<TaskEvent> {
+    pub(super) fn command(&mut self, command: TaskCommand) -> Option<TaskEvent> {
+        if let Some(Command::Settle(_)) = &command.command {
+            self.unsettled.remove(&command.task);
+            return None;
+        }
         if let Some(Command::Start(start)) = &command.command {
             let (slot, task) = (start.slot, command.task.clone());
-            let refusal = self.start(slot, command, events).err()?;
+            let refusal = self.start(slot, command).err()?;
             let failed = Failed { cause: Cause::Environment.into(), message: refusal };
             return Some(TaskEvent { task, event: Some(Event::Failed(failed)) });
         }
@@ -49,7 +140,7 @@ impl Slots {
         None
     }
 
-    fn start(&mut self, slot: u32, command: TaskCommand, events: &mpsc::Sender<AgentMessage>) -> Result<(), String> {
+    fn start(&mut self, slot: u32, command: TaskCommand) -> Result<(), String> {
         if slot as usize >= self.total {
             return Err(format!("slot {slot} does not exist, expected one of {}", self.total));
         }
@@ -58,7 +149,7 @@ impl Slots {
         }
         let launch = Launch { slot, threads: self.threads, host: self.host, cache: self.cache.clone() };
         tracing::info!(task = command.task, slot, "task starts");
-        let (process, serve) = TaskProcess::start(&launch, command, events.clone())
+        let (process, serve) = TaskProcess::start(&launch, command, self.relay.clone())
             .map_err(|error| format!("task process could not be started: {error}"))?;
         self.busy.insert(slot, process);
         self.serving.spawn(serve);
@@ -66,25 +157,26 @@ impl Slots {
         Ok(())
     }
 
-    /// Waits for the next process to end, frees its slot, and says how the task ended; never resolves while none runs.
-    ///
-    /// # Cancel safety
-    /// Nothing is lost when the future is dropped.
-    pub(super) async fn next_ended(&mut self) -> Option<TaskEvent> {
-        match self.serving.join_next().await {
-            Some(Ok(Ended { slot, last })) => {
-                tracing::info!(task = last.task, slot, "task process ended");
-                self.busy.remove(&slot);
-                metrics::task_ended(slot, &last);
-                metrics::slots_changed(self.busy.len(), self.total);
-                Some(last)
-            }
+    /// The next process to end; never resolves while none runs.
+    async fn next_ended(serving: &mut JoinSet<Ended>) -> Option<Ended> {
+        match serving.join_next().await {
+            Some(Ok(ended)) => Some(ended),
             Some(Err(error)) => {
                 tracing::error!(%error, "the supervisor of a task process failed");
                 None
             }
             None => std::future::pending().await,
         }
+    }
+
+    /// Frees the slot of a process that has ended, and keeps how the task ended until that is settled.
+    fn take_end(&mut self, Ended { slot, last }: Ended) {
+        tracing::info!(task = last.task, slot, "task process ended");
+        self.busy.remove(&slot);
+        metrics::task_ended(slot, &last);
+        metrics::slots_changed(self.busy.len(), self.total);
+        self.unsettled.insert(last.task.clone(), Unsettled { slot, word: last.clone() });
+        self.ended.push_back(last);
     }
 
     /// Tells every task to stop at its next step boundary.
@@ -101,14 +193,16 @@ impl Slots {
             process.kill();
         }
         while !self.serving.is_empty() {
-            self.next_ended().await;
+            if let Some(ended) = Self::next_ended(&mut self.serving).await {
+                self.take_end(ended);
+            }
         }
         self.busy.clear();
         metrics::slots_changed(0, self.total);
     }
 
     /// The slot that holds a task.
-    pub(super) fn slot_of(&self, task: &str) -> Option<u32> {
+    fn slot_of(&self, task: &str) -> Option<u32> {
         self.busy.iter().find(|(_, process)| process.task() == task).map(|(slot, _)| *slot)
     }
 }

@@ -23,15 +23,21 @@ impl Coordinator {
         if !self.hear(now, from) {
             return;
         }
+        let goes_on = matches!(report, TaskReport::Ready { .. } | TaskReport::Progress(_));
         if !self.holds(from, &task) {
-            if matches!(report, TaskReport::Ready { .. } | TaskReport::Progress(_)) {
-                effects.send(
-                    &from.worker,
-                    task,
-                    Command::Stop { reason: "the task is not wanted any more".to_owned() },
-                );
-            }
-            return;
+            let command = if goes_on {
+                Command::Stop { reason: "the task is not wanted any more".to_owned() }
+            } else {
+                // It may have been left in its slot by an earlier stay.
+                if let Some(worker) = self.workers.get_mut(&from.worker) {
+                    worker.release(&task);
+                }
+                Command::Settle
+            };
+            return effects.send(&from.worker, task, command);
+        }
+        if !goes_on {
+            effects.send(&from.worker, task.clone(), Command::Settle);
         }
         match report {
             TaskReport::Ready { store_address } => {
@@ -50,7 +56,7 @@ impl Coordinator {
     }
 
     /// Whether the task is one that is not over, and was given to that worker.
-    fn holds(&self, from: &Lease, task: &TaskId) -> bool {
+    pub(super) fn holds(&self, from: &Lease, task: &TaskId) -> bool {
         let gang = self.job(&task.job).and_then(|job| job.state.gang());
         gang.and_then(|gang| gang.live_member(task)).is_some_and(|member| member.slot.worker == from.worker)
     }

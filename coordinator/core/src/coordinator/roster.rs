@@ -21,11 +21,13 @@ impl Coordinator {
         if arrival.devices.is_empty() {
             return Err(JoinError::NoSlots(arrival.worker));
         }
+        let held = arrival.tasks.clone();
         let worker = Worker::new(arrival, self.next_lease, now);
         self.next_lease += 1;
         let lease = worker.lease.clone();
         effects.facts.push(Fact::WorkerJoined(lease.worker.clone()));
         self.workers.insert(lease.worker.clone(), worker);
+        self.adopt(now, &lease.worker, &held, effects);
         Ok(lease)
     }
 
@@ -64,7 +66,8 @@ impl Coordinator {
     /// Gives up a worker and every task on it.
     pub(super) fn lose(&mut self, now: MonoTime, id: &WorkerId, reason: &str, effects: &mut Effects) {
         let Some(worker) = self.workers.get(id) else { return };
-        let tasks: Vec<TaskId> = worker.tasks().cloned().collect();
+        let lease = &worker.lease;
+        let tasks: Vec<TaskId> = worker.tasks().filter(|task| self.holds(lease, task)).cloned().collect();
         effects.facts.push(Fact::WorkerLost { worker: id.clone(), reason: reason.to_owned() });
         for task in tasks {
             let message = format!("worker `{id}` was lost: {reason}");
@@ -101,6 +104,7 @@ impl Coordinator {
         for lease in silent {
             self.dismiss(now, lease, format!("silent for {} s", self.lease.as_secs_f64()), effects);
         }
+        self.give_up_awaited(now, effects);
         let due = self.open_pipelines().flat_map(|pipeline| &pipeline.jobs);
         let due = due.filter(|job| job.state.deadline().is_some_and(|deadline| deadline <= now));
         let due: Vec<_> = due.map(|job| (job.id.clone(), job.state.clone())).collect();

@@ -16,6 +16,8 @@ pub enum Command {
         /// Why.
         reason: String,
     },
+    /// Nothing any more: its end has been taken in, and its worker need not tell of it again.
+    Settle,
 }
 
 /// Everything a task is started with.

@@ -36,6 +36,8 @@ pub enum Record {
         failures: u32,
         /// The last generation formed.
         generation: Generation,
+        /// When it first got slots.
+        started: Option<MonoTime>,
         /// Its state.
         state: JobState,
     },

@@ -2,7 +2,7 @@
 
 use super::{Job, JobState, Outcome, READY_TIMEOUT, RETRY_PAUSES, StopReason};
 use crate::device::Device;
-use crate::effect::{Command, Effects, Fact, FormReason, Membership, Record, Start};
+use crate::effect::{Command, Effects, Fact, FormReason, Record, Start};
 use crate::failure::{Cause, Failure};
 use crate::gang::{End, Gang, MemberState};
 use crate::ids::{Generation, JobId, JobName, SlotId, WorkerId};
@@ -63,6 +63,29 @@ impl Job {
         }
     }
 
+    /// Takes up a member again whose worker has come back, or that a coordinator before this one has placed: says again what
+    /// may not have arrived. Only a task whose worker does not know it yet is told to start.
+    pub(crate) fn resume(&self, member: u32, started: Option<Device>, store_url: &str, effects: &mut Effects) {
+        let Some(gang) = self.state.gang() else { return };
+        let Some(slot) = gang.members.get(member as usize).map(|member| &member.slot) else { return };
+        let task = gang.task(&self.id, member);
+        if let Some(device) = started {
+            let start = self.start_of(slot, device, gang.size(), store_url);
+            return effects.send(&slot.worker, task, Command::Start(Box::new(start)));
+        }
+        match (&self.state, gang.membership(&self.id)) {
+            (JobState::Stopping { why, .. }, _) => {
+                effects.send(&slot.worker, task, Command::Stop { reason: why.to_string() });
+            }
+            (_, Some(membership)) => effects.send(&slot.worker, task, Command::Membership(membership)),
+            _ => {}
+        }
+    }
+
+    fn start_of(&self, slot: &SlotId, device: Device, gang_size: u32, store_url: &str) -> Start {
+        Start { slot: slot.index, device, store_url: store_url.to_owned(), gang_size, job: self.spec.clone() }
+    }
+
     /// The members get their slots and are told to start.
     fn start(
         &mut self,
@@ -73,13 +96,7 @@ impl Job {
     ) -> JobState {
         let gang = Gang::new(self.attempts, now, self.demand(), seats.iter().map(|(slot, _)| slot.clone()));
         for (member, (slot, device)) in (0..).zip(seats) {
-            let start = Start {
-                slot: slot.index,
-                device,
-                store_url: store_url.to_owned(),
-                gang_size: gang.size(),
-                job: self.spec.clone(),
-            };
+            let start = self.start_of(&slot, device, gang.size(), store_url);
             effects.send(&slot.worker, gang.task(&self.id, member), Command::Start(Box::new(start)));
         }
         effects.facts.push(Fact::JobStarted { job: self.id.clone(), attempt: gang.attempt });
@@ -122,12 +139,7 @@ impl Job {
     fn form(&mut self, gang: &mut Gang, effects: &mut Effects) {
         self.generation = Generation(self.generation.0 + 1);
         gang.generation = Some(self.generation);
-        let store_address = match gang.members.first().map(|member| &member.state) {
-            Some(MemberState::Ready { store_address }) => store_address.clone(),
-            _ => None,
-        };
-        let ranks = (0..gang.size()).map(|member| gang.task(&self.id, member)).collect();
-        let membership = Membership { generation: self.generation, ranks, store_address };
+        let Some(membership) = gang.membership(&self.id) else { return };
         for (task, slot) in gang.live(&self.id) {
             effects.send(&slot.worker, task, Command::Membership(membership.clone()));
         }
@@ -220,6 +232,7 @@ impl Job {
                 attempts: self.attempts,
                 failures: self.failures,
                 generation: self.generation,
+                started: self.started,
                 state: self.state.clone(),
             });
         }

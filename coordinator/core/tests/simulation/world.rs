@@ -1,27 +1,20 @@
-//! Random histories: whatever workers and tasks do, the rules hold, and every pipeline comes to an end once faults stop.
-//!
-//! The other side is a model of agents that obey the protocol but may be killed, fall silent, repeat themselves, fail, or
-//! be slow. All choices come from one list of numbers, so that a failing history can be shrunk and replayed.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken expectation is a failed test")]
-
-mod cluster;
+//! The world that a coordinator lives in: agents, their processes, the disk that its records go to, and the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use cluster::*;
-use proptest::prelude::*;
-use proptest::strategy::ValueTree;
 use vismae_core::coordinator::Coordinator;
 use vismae_core::device::Device;
-use vismae_core::effect::{Answer, Command, Effects};
+use vismae_core::effect::{Answer, Command, Effects, Record};
 use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{JobId, SlotId, TaskId, WorkerId};
 use vismae_core::job::JobState;
 use vismae_core::spec::Demand;
 use vismae_core::time::MonoTime;
-use vismae_core::worker::{Arrival, Lease};
+use vismae_core::worker::{Arrival, HeldTask, Lease};
+
+use crate::cluster::*;
 
 /// A process of the model, in the slot of an agent.
 #[derive(Debug, Clone, Default)]
@@ -34,27 +27,44 @@ struct Process {
 /// An agent of the model.
 #[derive(Debug)]
 struct Agent {
-    lease: Lease,
+    /// None while it is cut off.
+    lease: Option<Lease>,
     speaks: bool,
+    devices: usize,
     slots: BTreeMap<u32, (TaskId, Process)>,
+    /// Ends that nobody has taken in yet.
+    unsettled: BTreeMap<TaskId, (u32, TaskReport)>,
+}
+
+/// How the coordinator dies while it handles an event.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Crash {
+    BeforeRecords,
+    AfterRecords,
 }
 
 /// The coordinator, the agents, and everything that was observed.
-struct World {
+pub(crate) struct World {
     core: Coordinator,
     now: MonoTime,
     agents: BTreeMap<WorkerId, Agent>,
     said: Vec<Event>,
     joined: u32,
     submitted: u32,
-    over: BTreeMap<JobId, JobState>,
+    pub(crate) over: BTreeMap<JobId, JobState>,
     generations: BTreeMap<JobId, u64>,
+    /// What was kept: the latest record of each kind and key.
+    records: BTreeMap<String, Record>,
+    crash: Option<Crash>,
+    /// Whether the last event can place gangs only as a whole.
+    whole: bool,
+    restarts: u32,
     /// What the core did, for tests that compare or search it.
-    history: Option<String>,
+    pub(crate) history: Option<String>,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             core: Coordinator::new(LEASE),
             now: MonoTime::default(),
@@ -64,28 +74,42 @@ impl World {
             submitted: 0,
             over: BTreeMap::new(),
             generations: BTreeMap::new(),
+            records: BTreeMap::new(),
+            crash: None,
+            whole: true,
+            restarts: 0,
             history: None,
         }
     }
 
     /// One move of the world.
-    fn act(&mut self, (what, which): (u8, u16)) {
+    pub(crate) fn act(&mut self, (what, which): (u8, u16)) {
         match what {
             0..=5 => self.join(which),
             6..=9 => self.submit(which),
             10 => self.cancel(which),
             11 => self.with_agent(which, |world, worker| {
-                let agent = world.agents.remove(&worker).unwrap();
-                world.say(Event::WorkerLost(agent.lease));
+                let agent = world.agents.get_mut(&worker).unwrap();
+                let lease = agent.lease.take();
+                if which % 2 == 0 {
+                    // Killed; else only cut off.
+                    world.agents.remove(&worker);
+                }
+                if let Some(lease) = lease {
+                    world.say(Event::WorkerLost(lease));
+                }
             }),
             12 => self.with_agent(which, |world, worker| world.agents.get_mut(&worker).unwrap().speaks = false),
             13 => self.with_agent(which, |world, worker| {
-                let lease = world.agents[&worker].lease.clone();
-                world.say(Event::WorkerLeaving(lease));
+                if let Some(lease) = world.agents[&worker].lease.clone() {
+                    world.say(Event::WorkerLeaving(lease));
+                }
             }),
             14..=16 => self.repeat(which),
             17..=24 => self.pass(Duration::from_millis(u64::from(which % 3000))),
-            25..=39 => self.live(which, false),
+            25 => self.crash = Some(if which % 2 == 0 { Crash::BeforeRecords } else { Crash::AfterRecords }),
+            26..=28 => self.come_back(which),
+            29..=39 => self.live(which, false),
             40..=55 => self.live(which, true),
             _ => self.fail(which),
         }
@@ -95,12 +119,59 @@ impl World {
         // Names are used again: newcomers may meet their own past.
         let worker = WorkerId::new(format!("w{}", self.joined % 5)).unwrap();
         self.joined += 1;
-        let devices = vec![Device::Cpu; usize::from(which % 3) + 1];
-        let arrival = Arrival { worker: worker.clone(), devices, host: "h".into(), version: "1".into() };
-        let effects = self.say(Event::WorkerJoined(arrival));
-        if let Some(Answer::Joined(Ok(_))) = effects {
-            assert!(self.agents.contains_key(&worker));
+        if self.agents.get(&worker).is_some_and(|agent| agent.lease.is_none()) {
+            // Whoever ran under this name was cut off, and is killed to make room.
+            self.agents.remove(&worker);
         }
+        self.arrive(worker, usize::from(which % 3) + 1, Vec::new());
+    }
+
+    fn arrive(&mut self, worker: WorkerId, slots: usize, tasks: Vec<HeldTask>) {
+        let devices = vec![Device::Cpu; slots];
+        self.say(Event::WorkerJoined(Arrival { worker, devices, host: "h".into(), version: "1".into(), tasks }));
+    }
+
+    /// An agent that was cut off finds the coordinator, and tells it again what may not have arrived.
+    fn come_back(&mut self, which: u16) {
+        let away = self.agents.iter().filter(|(_, agent)| agent.lease.is_none());
+        let away: Vec<_> = away.map(|(worker, _)| worker.clone()).collect();
+        let Some(worker) = pick(&away, which).cloned() else { return };
+        let agent = &self.agents[&worker];
+        let running = agent.slots.iter().map(|(slot, (task, _))| HeldTask { task: task.clone(), slot: *slot });
+        let over = agent.unsettled.iter().map(|(task, (slot, _))| HeldTask { task: task.clone(), slot: *slot });
+        let (held, devices) = (running.chain(over).collect(), agent.devices);
+        self.arrive(worker.clone(), devices, held);
+        let Some(agent) = self.agents.get(&worker) else { return };
+        let ready = agent
+            .slots
+            .values()
+            .filter(|(_, process)| process.ready)
+            .map(|(task, _)| (task.clone(), TaskReport::Ready { store_address: Some(format!("{task}:1")) }));
+        let ends = agent.unsettled.iter().map(|(task, (_, report))| (task.clone(), report.clone()));
+        for (task, report) in ready.chain(ends).collect::<Vec<_>>() {
+            let Some(from) = self.agents.get(&worker).and_then(|agent| agent.lease.clone()) else { return };
+            self.say(Event::Task { from, task, report });
+        }
+    }
+
+    /// The coordinator is gone; the next one has what was kept.
+    fn restart(&mut self) {
+        self.restarts += 1;
+        self.agents.values_mut().for_each(|agent| agent.lease = None);
+        self.core = Coordinator::restore(LEASE, self.now, self.records.values().cloned());
+        // What came due while there was no coordinator.
+        self.say(Event::Tick);
+    }
+
+    fn keep(&mut self, record: &Record) {
+        let key = match record {
+            Record::Pipeline { spec, .. } => format!("pipeline {}", spec.name),
+            Record::Cancelled { pipeline } => format!("cancelled {pipeline}"),
+            Record::Job { job, .. } => format!("job {job}"),
+            Record::Generation { job, .. } => format!("generation {job}"),
+            Record::Forgotten { .. } => return,
+        };
+        self.records.insert(key, record.clone());
     }
 
     fn submit(&mut self, which: u16) {
@@ -138,7 +209,7 @@ impl World {
         match &event {
             Event::WorkerJoined(_) | Event::SubmitPipeline { .. } => return,
             // The stream that a repeated loss speaks of has really ended.
-            Event::WorkerLost(lease) => self.agents.retain(|_, agent| agent.lease != *lease),
+            Event::WorkerLost(lease) => self.cut_off(lease),
             _ => {}
         }
         self.say(event);
@@ -147,7 +218,7 @@ impl World {
     fn pass(&mut self, time: Duration) {
         self.now = self.now.after(time);
         let speaking: Vec<_> =
-            self.agents.values().filter(|agent| agent.speaks).map(|agent| agent.lease.clone()).collect();
+            self.agents.values().filter(|agent| agent.speaks).filter_map(|agent| agent.lease.clone()).collect();
         for lease in speaking {
             self.say(Event::WorkerHeard(lease));
         }
@@ -156,10 +227,9 @@ impl World {
 
     /// Some process does the next thing that a process does when all goes well.
     fn live(&mut self, which: u16, ends: bool) {
-        let Some((lease, slot, task, process)) = self.process(which) else { return };
-        let agent = self.agents.get_mut(&lease.worker).unwrap();
+        let Some((worker, slot, task, process)) = self.process(which) else { return };
+        let agent = self.agents.get_mut(&worker).unwrap();
         let report = if process.told_to_stop {
-            agent.slots.remove(&slot);
             TaskReport::Stopped
         } else if !process.ready {
             agent.slots.get_mut(&slot).unwrap().1.ready = true;
@@ -167,58 +237,88 @@ impl World {
         } else if !process.joined {
             return;
         } else if ends {
-            agent.slots.remove(&slot);
             TaskReport::Succeeded { figures: BTreeMap::from([("loss".into(), f64::from(which))]) }
         } else {
             TaskReport::Progress(Progress { done: u64::from(which), ..Progress::default() })
         };
-        self.say(Event::Task { from: lease, task, report });
+        self.tell(&worker, slot, task, report);
     }
 
     fn fail(&mut self, which: u16) {
-        let Some((lease, slot, task, _)) = self.process(which) else { return };
-        self.agents.get_mut(&lease.worker).unwrap().slots.remove(&slot);
+        let Some((worker, slot, task, _)) = self.process(which) else { return };
         let report = match which % 8 {
             0 => TaskReport::Failed { cause: Cause::Input, message: "bad".into() },
             1..=3 => TaskReport::Failed { cause: Cause::Crash, message: "gone".into() },
             4 => TaskReport::Stopped,
             _ => TaskReport::Failed { cause: Cause::Environment, message: "net".into() },
         };
-        self.say(Event::Task { from: lease, task, report });
+        self.tell(&worker, slot, task, report);
+    }
+
+    /// The agent of a process passes on what it says, and keeps its end until it is told that nobody needs it again.
+    fn tell(&mut self, worker: &WorkerId, slot: u32, task: TaskId, report: TaskReport) {
+        let agent = self.agents.get_mut(worker).unwrap();
+        if !matches!(report, TaskReport::Ready { .. } | TaskReport::Progress(_)) {
+            agent.slots.remove(&slot);
+            agent.unsettled.insert(task.clone(), (slot, report.clone()));
+        }
+        if let Some(from) = agent.lease.clone() {
+            self.say(Event::Task { from, task, report });
+        }
+    }
+
+    fn cut_off(&mut self, lease: &Lease) {
+        let held = self.agents.values_mut().filter(|agent| agent.lease.as_ref() == Some(lease));
+        held.for_each(|agent| agent.lease = None);
     }
 
     /// A process of an agent that speaks.
-    fn process(&self, which: u16) -> Option<(Lease, u32, TaskId, Process)> {
+    fn process(&self, which: u16) -> Option<(WorkerId, u32, TaskId, Process)> {
         let all: Vec<_> = self
             .agents
-            .values()
-            .filter(|agent| agent.speaks)
-            .flat_map(|agent| agent.slots.iter().map(|(slot, held)| (agent.lease.clone(), *slot, held)))
+            .iter()
+            .filter(|(_, agent)| agent.speaks)
+            .flat_map(|(worker, agent)| agent.slots.iter().map(move |(slot, held)| (worker, *slot, held)))
             .collect();
-        pick(&all, which).map(|(lease, slot, (task, process))| (lease.clone(), *slot, task.clone(), process.clone()))
+        pick(&all, which).map(|&(worker, slot, (task, process))| (worker.clone(), slot, task.clone(), process.clone()))
     }
 
     /// Tells the core, carries its effects to the agents, and checks every rule.
     fn say(&mut self, event: Event) -> Option<Answer> {
         self.said.push(event.clone());
         let mut effects = Effects::default();
-        let slots = match &event {
-            Event::WorkerJoined(arrival) => arrival.devices.len() as u32,
-            _ => 0,
+        let arrival = match &event {
+            Event::WorkerJoined(arrival) => Some(arrival.clone()),
+            _ => None,
         };
         self.core.handle(self.now, event, &mut effects);
         if let Some(history) = &mut self.history {
             history.push_str(&format!("{effects:?}\n"));
         }
+        let crash = self.crash.take();
+        if crash != Some(Crash::BeforeRecords) {
+            effects.persist.iter().for_each(|record| self.keep(record));
+        }
+        if crash.is_some() {
+            self.restart();
+            return None;
+        }
         for close in &effects.close {
-            self.agents.retain(|_, agent| agent.lease != close.lease);
+            self.cut_off(&close.lease);
         }
-        if let Some(Answer::Joined(Ok(lease))) = &effects.answer {
-            // The agent of an earlier stay under this name was given up.
-            self.agents
-                .insert(lease.worker.clone(), Agent { lease: lease.clone(), speaks: true, slots: BTreeMap::new() });
-            assert!(slots > 0);
+        if let (Some(Answer::Joined(Ok(lease))), Some(arrival)) = (&effects.answer, &arrival) {
+            assert!(!arrival.devices.is_empty());
+            let devices = arrival.devices.len();
+            let newcomer =
+                Agent { lease: None, speaks: true, devices, slots: BTreeMap::new(), unsettled: BTreeMap::new() };
+            let agent = match arrival.tasks.is_empty() {
+                // The agent of an earlier stay under this name was given up.
+                true => self.agents.entry(lease.worker.clone()).insert_entry(newcomer).into_mut(),
+                false => self.agents.get_mut(&lease.worker).unwrap(),
+            };
+            (agent.lease, agent.speaks) = (Some(lease.clone()), true);
         }
+        self.whole = arrival.is_none();
         self.obey(&effects);
         self.check();
         effects.answer
@@ -228,7 +328,7 @@ impl World {
         let mut begun: BTreeMap<(JobId, u32), u32> = BTreeMap::new();
         for dispatch in &effects.send {
             // A command may still be sent to a worker that was lost in the same breath.
-            let agent = self.agents.get_mut(&dispatch.worker);
+            let agent = self.agents.get_mut(&dispatch.worker).filter(|agent| agent.lease.is_some());
             match &dispatch.command {
                 Command::Start(start) => {
                     let agent = agent.expect("a start goes to a worker that is here");
@@ -244,10 +344,22 @@ impl World {
                     assert!(membership.generation.0 >= *last, "a generation went back");
                     *last = membership.generation.0;
                     assert!(membership.ranks.contains(&dispatch.task));
-                    let agent = agent.expect("a membership goes to a worker that is here");
-                    let (_, process) = agent.slots.values_mut().find(|(task, _)| *task == dispatch.task).unwrap();
-                    assert!(process.ready && !process.joined, "{} joins once, when it is up", dispatch.task);
-                    process.joined = true;
+                    // One that has not come back since a restart is told when it does.
+                    assert!(agent.is_some() || self.restarts > 0, "a membership goes to a worker that is here");
+                    let Some(agent) = agent else { continue };
+                    let held = agent.slots.values_mut().find(|(task, _)| *task == dispatch.task);
+                    // One that was told again may have ended while there was no coordinator.
+                    let ended = agent.unsettled.contains_key(&dispatch.task);
+                    assert!(held.is_some() || ended, "{} is not here", dispatch.task);
+                    if let Some((_, process)) = held {
+                        assert!(process.ready, "{} joins when it is up", dispatch.task);
+                        process.joined = true;
+                    }
+                }
+                Command::Settle => {
+                    if let Some(agent) = agent {
+                        agent.unsettled.remove(&dispatch.task);
+                    }
                 }
                 Command::Stop { .. } => {
                     let mut slots = agent.into_iter().flat_map(|agent| agent.slots.values_mut());
@@ -257,7 +369,8 @@ impl World {
                 }
             }
         }
-        for ((job, size), count) in begun {
+        // A worker that joins may only be told again what it missed.
+        for ((job, size), count) in begun.into_iter().filter(|_| self.whole) {
             assert_eq!(count, size, "{job} was placed in part");
         }
     }
@@ -279,24 +392,31 @@ impl World {
                 }
             }
         }
+        // A worker that has not come back since the coordinator's restart is awaited; a task that nobody wants any more keeps its
+        // slot until it has stopped.
+        let here: BTreeSet<_> = self.core.workers().map(|worker| worker.lease.worker.clone()).collect();
+        let live: BTreeSet<_> = held.values().cloned().collect();
+        held.retain(|slot, _| here.contains(&slot.worker));
         let mut occupied = BTreeMap::new();
         for worker in self.core.workers() {
             occupied.extend(worker.slots().filter_map(|(id, slot)| Some((id, slot.task.clone()?))));
         }
+        occupied.retain(|_, task| live.contains(task));
         assert_eq!(held, occupied, "jobs and workers disagree about who runs what");
         assert!(self.core.next_deadline().is_none_or(|deadline| deadline > self.now), "something is overdue");
     }
 
     /// Faults stop: enough workers stay, and every process does what it should, until nothing is left to do.
-    fn come_to_rest(&mut self) {
+    pub(crate) fn come_to_rest(&mut self) {
+        self.crash = None;
         for worker in self.agents.keys().cloned().collect::<Vec<_>>() {
-            let agent = self.agents.remove(&worker).unwrap();
-            self.say(Event::WorkerLost(agent.lease));
+            if let Some(lease) = self.agents.remove(&worker).unwrap().lease {
+                self.say(Event::WorkerLost(lease));
+            }
         }
         for worker in ["x", "y"] {
             let worker = WorkerId::new(worker).unwrap();
-            let arrival = Arrival { worker, devices: vec![Device::Cpu; 2], host: "h".into(), version: "1".into() };
-            self.say(Event::WorkerJoined(arrival));
+            self.arrive(worker, 2, Vec::new());
         }
         for round in 0.. {
             assert!(round < 10_000, "{}", self.unfinished());
@@ -320,58 +440,4 @@ impl World {
 
 fn pick<T>(items: &[T], which: u16) -> Option<&T> {
     items.get(usize::from(which) % items.len().max(1))
-}
-
-fn play(mut world: World, moves: &[(u8, u16)]) -> World {
-    for step in moves {
-        world.act(*step);
-    }
-    world.come_to_rest();
-    world
-}
-
-fn recorded(moves: &[(u8, u16)]) -> (World, String) {
-    let mut world = play(World { history: Some(String::new()), ..World::new() }, moves);
-    let history = world.history.take().unwrap_or_default();
-    (world, history)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn every_history_keeps_the_rules_and_comes_to_an_end(moves in prop::collection::vec((0_u8..62, any::<u16>()), 0..250)) {
-        play(World::new(), &moves);
-    }
-
-    #[test]
-    fn one_list_of_moves_has_one_history(moves in prop::collection::vec((0_u8..62, any::<u16>()), 0..50)) {
-        prop_assert_eq!(recorded(&moves).1, recorded(&moves).1);
-    }
-}
-
-#[test]
-fn the_histories_reach_what_they_are_meant_to_reach() {
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let moves = prop::collection::vec((0_u8..62, any::<u16>()), 250);
-    let mut seen = BTreeSet::new();
-    for _ in 0..20 {
-        let moves = moves.new_tree(&mut runner).unwrap().current();
-        let (world, history) = recorded(&moves);
-        for state in world.over.values() {
-            let JobState::Over { outcome, .. } = state else { continue };
-            let text = format!("{outcome:?}");
-            seen.insert(text.split([' ', '(']).next().unwrap_or_default().to_owned());
-        }
-        for word in ["WorkerLeaves", "cause: WorkerLost", "Behind", "Capacity", "Backoff", "silent for"] {
-            if history.contains(word) {
-                seen.insert(word.to_owned());
-            }
-        }
-    }
-    let expected =
-        ["Abandoned", "Backoff", "Cancelled", "Failed", "Succeeded", "WorkerLeaves", "cause: WorkerLost", "silent for"];
-    for word in expected {
-        assert!(seen.contains(word), "no history shows `{word}`: {seen:?}");
-    }
 }

@@ -1,0 +1,149 @@
+//! A coordinator that takes over from an earlier one: what the records say, and the workers that come back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Coordinator;
+use crate::effect::{Command, Effects, Record};
+use crate::failure::{Cause, Failure};
+use crate::gang::{End, MemberState};
+use crate::ids::{PipelineId, TaskId, WorkerId};
+use crate::job::JobState;
+use crate::pipeline::Pipeline;
+use crate::reason::Reason;
+use crate::time::MonoTime;
+use crate::worker::HeldTask;
+
+/// How long workers may take to come back to a coordinator that has just started: several tries of an agent, and a slow network.
+pub(super) const RETURN_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Coordinator {
+    /// A coordinator that goes on where the one that left these records was: its latest record of each kind and key, in any
+    /// order. Jobs are where they were; those that ran wait for their workers to come back with their tasks.
+    ///
+    /// Records of jobs whose pipeline has none are left out: a pipeline is recorded before its jobs.
+    pub fn restore(lease: Duration, now: MonoTime, records: impl IntoIterator<Item = Record>) -> Self {
+        let mut core = Self::new(lease);
+        let mut jobs = Vec::new();
+        let mut cancelled: Vec<PipelineId> = Vec::new();
+        for record in records {
+            match record {
+                Record::Pipeline { spec, request, number, created } => {
+                    core.next_pipeline = core.next_pipeline.max(number + 1);
+                    core.names.insert(spec.name.clone(), number);
+                    core.requests.extend(request.map(|request| (request, number)));
+                    core.pipelines.insert(number, Pipeline::new(spec, number, request, created));
+                }
+                Record::Cancelled { pipeline } => cancelled.push(pipeline),
+                Record::Job { .. } => jobs.push(record),
+                // The gang in the record of its job says the same of the last one.
+                Record::Generation { .. } | Record::Forgotten { .. } => {}
+            }
+        }
+        for pipeline in cancelled {
+            if let Some(pipeline) = core.names.get(&pipeline).and_then(|number| core.pipelines.get_mut(number)) {
+                pipeline.cancelled = true;
+            }
+        }
+        for record in jobs {
+            core.restore_job(now, record);
+        }
+        let mut ended: BTreeMap<(Option<MonoTime>, u64), u64> = BTreeMap::new();
+        for (&number, pipeline) in &core.pipelines {
+            if pipeline.is_over() {
+                ended.insert((pipeline.ended(), number), number);
+            } else {
+                core.open.insert(number);
+            }
+        }
+        core.ended = ended.into_values().collect();
+        core
+    }
+
+    fn restore_job(&mut self, now: MonoTime, record: Record) {
+        let Record::Job { job: id, attempts, failures, generation, started, mut state } = record else { return };
+        match &mut state {
+            // Nothing could be done while there was no coordinator: what is waited for begins anew.
+            JobState::Running(gang) => gang.placed = now,
+            JobState::Stopping { since, .. } => *since = now,
+            // The clock may have been set back.
+            JobState::Waiting(Reason::Backoff { until, pause, .. }) => *until = (*until).min(now.after(*pause)),
+            JobState::Waiting(_) | JobState::Over { .. } => {}
+        }
+        let holders: Vec<WorkerId> = match state.gang() {
+            Some(gang) => gang.live(&id).map(|(_, slot)| slot.worker.clone()).collect(),
+            None => Vec::new(),
+        };
+        let Some(job) = self.job_mut(&id) else { return };
+        (job.attempts, job.failures, job.generation) = (attempts, failures, generation);
+        (job.started, job.state) = (started, state);
+        self.awaited.extend(holders.into_iter().map(|worker| (worker, now.after(RETURN_TIMEOUT))));
+    }
+
+    /// Takes up the tasks of a worker that has joined: those it holds and should, those it should hold and was never told of,
+    /// and those that it has lost. What it holds and should not keeps its slot until it has stopped.
+    pub(super) fn adopt(&mut self, now: MonoTime, worker: &WorkerId, held: &[HeldTask], effects: &mut Effects) {
+        self.awaited.remove(worker);
+        if let Some(here) = self.workers.get_mut(worker) {
+            for HeldTask { task, slot } in held {
+                here.occupy(*slot, task.clone());
+            }
+        }
+        let expected = self.expected_on(worker);
+        for unwanted in held.iter().filter(|held| expected.iter().all(|(task, _)| *task != held.task)) {
+            let reason = "the task is not wanted any more".to_owned();
+            effects.send(worker, unwanted.task.clone(), Command::Stop { reason });
+        }
+        for (task, slot) in expected {
+            let here = held.iter().any(|held| held.task == task);
+            let Some(job) = self.job(&task.job) else { continue };
+            let is_starting = matches!(&job.state, JobState::Running(gang)
+                if gang.live_member(&task).is_some_and(|member| member.state == MemberState::Starting));
+            let device =
+                self.workers.get(worker).and_then(|worker| worker.slots.get(slot as usize)).map(|slot| slot.device);
+            let store_url = self.pipeline(&task.job.pipeline).map_or("", |pipeline| pipeline.store_url.as_str());
+            match (here, is_starting, device) {
+                (true, ..) => job.resume(task.member, None, store_url, effects),
+                (false, true, Some(device)) => {
+                    job.resume(task.member, Some(device), store_url, effects);
+                    if let Some(worker) = self.workers.get_mut(worker) {
+                        worker.occupy(slot, task);
+                    }
+                }
+                (false, ..) => self.lose_task(now, task, format!("worker `{worker}` came back without it"), effects),
+            }
+        }
+    }
+
+    /// Gives up the tasks of workers that have not come back in time.
+    pub(super) fn give_up_awaited(&mut self, now: MonoTime, effects: &mut Effects) {
+        let late: Vec<WorkerId> =
+            self.awaited.iter().filter(|(_, until)| **until <= now).map(|(worker, _)| worker.clone()).collect();
+        for worker in late {
+            self.awaited.remove(&worker);
+            let waited = RETURN_TIMEOUT.as_secs();
+            for (task, _) in self.expected_on(&worker) {
+                let message =
+                    format!("worker `{worker}` did not come back within {waited} s of the coordinator's start");
+                self.lose_task(now, task, message, effects);
+            }
+        }
+    }
+
+    /// When the next worker that is waited for is given up.
+    pub(super) fn return_deadline(&self) -> Option<MonoTime> {
+        self.awaited.values().min().copied()
+    }
+
+    /// The tasks that are not over and were placed on a worker, with the index of their slot.
+    fn expected_on(&self, worker: &WorkerId) -> Vec<(TaskId, u32)> {
+        let jobs = self.open_pipelines().flat_map(|pipeline| &pipeline.jobs);
+        let live = jobs.filter_map(|job| Some(job.state.gang()?.live(&job.id)));
+        live.flatten().filter(|(_, slot)| slot.worker == *worker).map(|(task, slot)| (task, slot.index)).collect()
+    }
+
+    fn lose_task(&mut self, now: MonoTime, task: TaskId, message: String, effects: &mut Effects) {
+        let failure = Failure { task: task.clone(), cause: Cause::WorkerLost, message };
+        self.end(now, &task, End::Failed(failure), effects);
+    }
+}
