@@ -121,8 +121,13 @@ fn an_interrupted_run_leaves_no_process_behind() {
 }
 
 fn agent(name: &str, url: &str) -> Process {
+    agent_with_slots(name, 1, url)
+}
+
+fn agent_with_slots(name: &str, slots: u32, url: &str) -> Process {
     let mut agent = std::process::Command::new(binary("vismae-worker"));
     agent.args(["agent", "--name", name, "--threads", "1", "--device", "cpu", "--coordinator", url]);
+    agent.args(["--slots", &slots.to_string()]);
     Process::start(agent)
 }
 
@@ -226,4 +231,45 @@ fn what_accepts_connections_and_is_no_coordinator_is_not_waited_for() {
     let mut agent = std::process::Command::new(binary("vismae-worker"));
     agent.args(["agent", "--name", "misled", "--coordinator", &url, "--patience", "1", "--device", "cpu"]);
     assert_eq!(Process::start(agent).wait(), Some(1));
+}
+
+#[test]
+fn training_goes_on_while_the_coordinator_is_killed_and_another_takes_its_place() {
+    let folder = TempDir::new().unwrap();
+    phantom(folder.path());
+    let state = folder.path().join("state").to_string_lossy().into_owned();
+    let up = |port: u16| {
+        let mut up = command(&["up", "--listen", &format!("127.0.0.1:{port}"), "--state", &state]);
+        up.args(["--admin", &format!("127.0.0.1:{}", free_port())]);
+        Process::start(up)
+    };
+    let port = free_port();
+    let url = format!("http://127.0.0.1:{port}");
+    let at = ["--coordinator", url.as_str()];
+    let pretrain = || json(&[&["jobs", "-o", "json"][..], &at].concat())[0]["jobs"][1].clone();
+    let answers = || vismae(&[&["jobs"][..], &at].concat()).status.success();
+
+    let mut first = up(port);
+    wait_for("the coordinator", answers);
+    let agent = agent_with_slots("node", 2, &url);
+    let file = pretraining(folder.path(), "long", 400);
+    succeed(&[&["submit", file.as_str()][..], &at].concat());
+    wait_for("the pre-training", || pretrain()["progress"]["loss"].is_number());
+    let tasks = descendants(agent.id());
+    assert_eq!(tasks.len(), 2, "the agent holds both ranks");
+    first.kill();
+    let published = folder.path().join("store/runs/long.pretrain/results.json").exists();
+    assert!(!published, "the pre-training ended before anything could be shown");
+
+    let mut second = up(port);
+    wait_for("the next coordinator", answers);
+    let adopted = || pretrain()["slots"].as_array().is_some_and(|slots| slots.len() == 2);
+    wait_for("the agent with its tasks", || adopted() && pretrain()["progress"]["loss"].is_number());
+    assert_eq!(descendants(agent.id()), tasks, "the same processes go on");
+    wait_for("the end of the pre-training", || pretrain()["state"] == "succeeded");
+    assert_eq!(pretrain()["attempt"], 0, "nothing was begun a second time");
+
+    let mut third = up(free_port());
+    assert_eq!(second.wait(), Some(5), "the older of two coordinators ends");
+    assert_eq!(third.end_gently(), Some(0));
 }

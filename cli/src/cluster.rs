@@ -6,14 +6,19 @@ mod workers;
 use std::net::SocketAddr;
 
 use tokio_util::sync::CancellationToken;
+use vismae_coordinator::journal::{DurableJournal, JournalError};
 use vismae_coordinator::metrics;
-use vismae_coordinator::server::{Admin, Config, Running, ServeError, serve};
+use vismae_coordinator::server::{Admin, Config, RunError, Running, ServeError, serve, serve_with};
+use vismae_shards::store::Store;
 
 use crate::failure::{Exit, Failure, OrFail as _};
 use crate::interrupts::Interrupts;
 pub(crate) use binary::{HINT as WORKER_HINT, worker_binary};
 pub(crate) use workers::WorkerPlan;
 use workers::Workers;
+
+/// Where a coordinator's state lies in its store: beside `corpora` and `runs`, where they share one.
+const STATE_FOLDER: &str = "coordinator";
 
 /// A coordinator in this process, and the workers started for it.
 #[derive(Debug)]
@@ -24,14 +29,29 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a coordinator, with an admin port if one is named.
-    pub(crate) async fn start(config: Config, admin: Option<SocketAddr>) -> Result<Self, Failure> {
+    /// Starts a coordinator, with an admin port if one is named. It goes on where the last one on the same state was; without a
+    /// state it forgets everything with its end.
+    pub(crate) async fn start(
+        config: Config,
+        admin: Option<SocketAddr>,
+        state: Option<&Store>,
+    ) -> Result<Self, Failure> {
         let admin = match admin {
             Some(listen) => Some(Admin { listen, recorder: metrics::recorder().or_fail(Exit::WorkFailed)? }),
             None => None,
         };
         let shutdown = CancellationToken::new();
-        let coordinator = serve(config, admin, shutdown.clone()).await.map_err(|error| {
+        let served = match state {
+            None => serve(config, admin, shutdown.clone()).await,
+            Some(state) => {
+                let (journal, records) =
+                    DurableJournal::open(state.object_store(), STATE_FOLDER).await.map_err(|error| {
+                        Failure::new(Exit::WorkFailed, error).hint(format!("it lies in {}", state.url()))
+                    })?;
+                serve_with(journal, records, config, admin, shutdown.clone()).await
+            }
+        };
+        let coordinator = served.map_err(|error| {
             let exit = match error {
                 ServeError::InUse { .. } | ServeError::Unusable { .. } => Exit::Unreachable,
                 ServeError::Exposed { .. } => Exit::Usage,
@@ -73,7 +93,7 @@ impl Cluster {
             error = worker_failed => Failure::new(Exit::WorkFailed, error),
             ended = self.coordinator.ended() => match ended {
                 Ok(()) => Failure::new(Exit::WorkFailed, "the coordinator ended by itself"),
-                Err(error) => Failure::new(Exit::WorkFailed, error),
+                Err(error) => ended_badly(error),
             },
         }
     }
@@ -99,6 +119,14 @@ impl Cluster {
             }
         }
         self.shutdown.cancel();
-        self.coordinator.ended().await.or_fail(Exit::WorkFailed)
+        self.coordinator.ended().await.map_err(ended_badly)
     }
+}
+
+fn ended_badly(error: RunError) -> Failure {
+    let exit = match error {
+        RunError::Journal(JournalError::Fenced) => Exit::Fenced,
+        _ => Exit::WorkFailed,
+    };
+    Failure::new(exit, error)
 }

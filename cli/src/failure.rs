@@ -17,6 +17,8 @@ pub enum Exit {
     Unreachable = 3,
     /// The pipeline was cancelled, or the command was interrupted.
     Interrupted = 4,
+    /// Another coordinator has taken over the state of this one.
+    Fenced = 5,
 }
 
 /// The exit codes, for `--help`.
@@ -25,7 +27,8 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   1  the work failed
   2  the command line, the job file or a name in them is wrong; nothing was started
   3  the coordinator cannot be reached, or a port is in use
-  4  cancelled or interrupted";
+  4  cancelled or interrupted
+  5  another coordinator has taken over";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -1,7 +1,8 @@
 //! The task that owns the core.
 //!
-//! Everything that happens reaches it through one bounded queue; it hands each event to the core with the time, keeps what
-//! must be kept, and only then carries out the rest.
+//! Everything that happens reaches it through one bounded queue. It takes what is there, hands each event to the core with the
+//! time, keeps at once what must be kept of all of them, and only then carries out the rest, in order: a store that needs a tenth
+//! of a second for a write holds up everyone for that long, and not for that long each.
 
 mod handle;
 
@@ -27,6 +28,9 @@ use crate::watchers::Watchers;
 
 /// Events waiting for the core, which needs microseconds for one: a burst from every agent at once.
 const QUEUE: usize = 1024;
+
+/// Requests served between two writes of records, at most.
+const TOGETHER: usize = 512;
 
 /// What the driver is asked.
 enum Request {
@@ -61,11 +65,25 @@ pub(crate) struct Driver<J> {
     watchers: Watchers,
 }
 
+/// A request whose part in the core is done.
+enum Step {
+    /// To carry out what follows from an event, and to tell who asked.
+    Act(Box<Act>),
+    Read(Box<dyn FnOnce(&Coordinator) + Send>),
+    Watch(PipelineId, oneshot::Sender<Option<watch::Receiver<()>>>),
+}
+
+struct Act {
+    /// The stay whose stream has ended, where that was the event.
+    over: Option<Lease>,
+    effects: Effects,
+    reply: Reply,
+}
+
 impl<J: Journal> Driver<J> {
     /// A driver and the handle to it. Nothing happens before [`Driver::run`].
-    pub(crate) fn new(core: Coordinator, journal: J, links: Links, logs: Logs) -> (Self, Handle) {
+    pub(crate) fn new(core: Coordinator, clock: Clock, journal: J, links: Links, logs: Logs) -> (Self, Handle) {
         let (sender, requests) = mpsc::channel(QUEUE);
-        let clock = Clock::start();
         let driver = Self { core, clock, journal, requests, links, logs, watchers: Watchers::default() };
         (driver, Handle::new(sender, clock))
     }
@@ -73,47 +91,88 @@ impl<J: Journal> Driver<J> {
     /// Serves the core until the token is cancelled.
     ///
     /// # Errors
-    /// [`JournalError`] when a record can't be kept; what followed from it has not happened then.
+    /// [`JournalError`] when records can't be kept; what followed from them has not happened then.
     pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Result<(), JournalError> {
+        for job in self.core.pipelines().flat_map(|pipeline| &pipeline.jobs) {
+            self.logs.open(job.id.clone());
+        }
         metrics::observe(&self.core);
         loop {
             let deadline = self.core.next_deadline().map(|deadline| self.clock.instant(deadline));
+            let mut requests = VecDeque::new();
             tokio::select! {
-                () = shutdown.cancelled() => return Ok(()),
+                () = shutdown.cancelled() => break,
+                error = self.journal.lost() => return Err(error),
                 request = self.requests.recv() => match request {
-                    None => return Ok(()),
-                    Some(Request::Take(event, reply)) => self.take(event, reply).await?,
-                    Some(Request::Read(read)) => read(&self.core),
-                    Some(Request::Watch(pipeline, reply)) => {
-                        let known = self.core.pipeline(&pipeline).is_some();
-                        reply.send(known.then(|| self.watchers.watch(pipeline))).ok();
-                    }
+                    None => break,
+                    Some(request) => requests.push_back(request),
                 },
-                () = at(deadline) => self.take(Event::Tick, Reply::None).await?,
+                () = at(deadline) => requests.push_back(Request::Take(Event::Tick, Reply::None)),
+            }
+            while !requests.is_empty() {
+                while requests.len() < TOGETHER
+                    && let Ok(request) = self.requests.try_recv()
+                {
+                    requests.push_back(request);
+                }
+                let lost = self.serve(requests).await?;
+                requests = lost.into_iter().map(|lease| Request::Take(Event::WorkerLost(lease), Reply::None)).collect();
             }
         }
+        self.journal.close().await
     }
 
-    /// Hands an event to the core, and whatever follows from carrying out its effects.
-    async fn take(&mut self, event: Event, reply: Reply) -> Result<(), JournalError> {
-        let mut events = VecDeque::from([(event, reply)]);
-        while let Some((event, reply)) = events.pop_front() {
-            if let Event::WorkerLost(lease) = &event {
-                self.links.forget(lease);
+    /// Hands requests to the core, keeps the records of all of them at once, and carries out what follows. Returns the workers that
+    /// could not be reached.
+    async fn serve(&mut self, requests: VecDeque<Request>) -> Result<Vec<Lease>, JournalError> {
+        let (mut records, mut worth_observing) = (Vec::new(), false);
+        let steps: Vec<Step> = requests
+            .into_iter()
+            .map(|request| match request {
+                Request::Take(event, reply) => {
+                    let over = match &event {
+                        Event::WorkerLost(lease) => Some(lease.clone()),
+                        _ => None,
+                    };
+                    let mut effects = Effects::default();
+                    self.core.handle(self.clock.now(), event, &mut effects);
+                    worth_observing |= !effects.persist.is_empty() || !effects.facts.is_empty();
+                    records.append(&mut effects.persist);
+                    Step::Act(Box::new(Act { over, effects, reply }))
+                }
+                Request::Read(read) => Step::Read(read),
+                Request::Watch(pipeline, reply) => Step::Watch(pipeline, reply),
+            })
+            .collect();
+        if !records.is_empty() {
+            self.journal.append(&records).await?;
+        }
+        let mut lost = Vec::new();
+        for step in steps {
+            match step {
+                Step::Act(act) => {
+                    let Act { over, effects, reply } = *act;
+                    if let Some(lease) = over {
+                        self.links.forget(&lease);
+                    }
+                    lost.append(&mut self.carry_out(effects, reply));
+                }
+                Step::Read(read) => read(&self.core),
+                Step::Watch(pipeline, reply) => {
+                    let known = self.core.pipeline(&pipeline).is_some();
+                    reply.send(known.then(|| self.watchers.watch(pipeline))).ok();
+                }
             }
-            let mut effects = Effects::default();
-            self.core.handle(self.clock.now(), event, &mut effects);
-            let lost = self.carry_out(effects, reply).await?;
-            events.extend(lost.into_iter().map(|lease| (Event::WorkerLost(lease), Reply::None)));
         }
-        Ok(())
+        if worth_observing {
+            metrics::observe(&self.core);
+        }
+        Ok(lost)
     }
 
-    /// Carries out effects in the order that [`Effects`] demands. Returns the workers that could not be reached.
-    async fn carry_out(&mut self, effects: Effects, reply: Reply) -> Result<Vec<Lease>, JournalError> {
-        if !effects.persist.is_empty() {
-            self.journal.append(&effects.persist).await?;
-        }
+    /// Carries out effects whose records are kept, in the order that [`Effects`] demands. Returns the workers that could not be
+    /// reached.
+    fn carry_out(&mut self, effects: Effects, reply: Reply) -> Vec<Lease> {
         for close in effects.close {
             self.links.close(close);
         }
@@ -131,10 +190,7 @@ impl<J: Journal> Driver<J> {
         for fact in &effects.facts {
             metrics::count(&self.core, fact);
         }
-        if !effects.persist.is_empty() || !effects.facts.is_empty() {
-            metrics::observe(&self.core);
-        }
-        Ok(unreachable)
+        unreachable
     }
 
     /// Whoever asked may have gone in the meantime; that is no concern of the core.

@@ -1,17 +1,29 @@
 //! Where the core's records go before anyone is told of them.
 
+mod codec;
+mod durable;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 
 use vismae_core::effect::Record;
 use vismae_core::ids::{JobId, PipelineId};
 
+pub use codec::CorruptRecord;
+pub use durable::{DurableJournal, OpenJournalError};
+
 /// Why records could not be kept. The coordinator ends then: what it decides next could not be kept either.
-#[derive(Debug, thiserror::Error)]
-#[error("the coordinator's records could not be kept: {problem}")]
-pub struct JournalError {
-    /// What went wrong.
-    pub problem: String,
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JournalError {
+    /// Another coordinator has taken over.
+    #[error("another coordinator has opened the same state and taken over; this one decides nothing any more")]
+    Fenced,
+    /// The store does not take them.
+    #[error("the coordinator's records could not be kept: {problem}")]
+    Failed {
+        /// What went wrong.
+        problem: String,
+    },
 }
 
 /// Keeps records.
@@ -21,6 +33,25 @@ pub trait Journal: Send + 'static {
     /// # Errors
     /// [`JournalError`] when they may not have been kept.
     fn append(&mut self, records: &[Record]) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Waits until nothing can be kept any more, though nothing was asked to be: as when another coordinator takes over.
+    ///
+    /// # Cancel safety
+    /// Can be dropped and called again.
+    fn lost(&mut self) -> impl Future<Output = JournalError> + Send {
+        std::future::pending()
+    }
+
+    /// Ends the keeping in good order.
+    ///
+    /// # Errors
+    /// [`JournalError`]; everything appended has been kept all the same.
+    fn close(self) -> impl Future<Output = Result<(), JournalError>> + Send
+    where
+        Self: Sized,
+    {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// Keeps the latest records for as long as the process lives.
@@ -91,6 +122,7 @@ mod tests {
             attempts,
             failures: 0,
             generation: Generation(0),
+            started: None,
             state: JobState::Waiting(Reason::Queued),
         };
         let mut journal = MemoryJournal::default();

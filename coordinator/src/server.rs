@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use vismae_core::effect::Record;
 
 pub use error::{RunError, ServeError};
 
@@ -51,7 +52,8 @@ pub struct Admin {
 pub struct Running {
     address: SocketAddr,
     admin: Option<SocketAddr>,
-    ended: JoinHandle<Result<(), RunError>>,
+    /// None once it has ended and somebody knows how.
+    ended: Option<JoinHandle<Result<(), RunError>>>,
 }
 
 impl Running {
@@ -73,15 +75,15 @@ impl Running {
     /// Waits until it has ended, which it does soon after the token it was started with is cancelled.
     ///
     /// # Errors
-    /// [`RunError`] when it ended because a part of it failed.
+    /// [`RunError`] when it ended because a part of it failed; told once.
     ///
     /// # Cancel safety
     /// The coordinator goes on when the future is dropped, and the method can be called again.
     pub async fn ended(&mut self) -> Result<(), RunError> {
-        match (&mut self.ended).await {
-            Ok(ended) => ended,
-            Err(error) => Err(RunError::part("supervisor", error)),
-        }
+        let Some(running) = &mut self.ended else { return Ok(()) };
+        let ended = running.await;
+        self.ended = None;
+        ended.unwrap_or_else(|error| Err(RunError::part("supervisor", error)))
     }
 }
 
@@ -90,15 +92,17 @@ impl Running {
 /// # Errors
 /// [`ServeError`] when an address can't or must not be used; nothing runs then.
 pub async fn serve(config: Config, admin: Option<Admin>, shutdown: CancellationToken) -> Result<Running, ServeError> {
-    serve_with(MemoryJournal::default(), config, admin, shutdown).await
+    serve_with(MemoryJournal::default(), Vec::new(), config, admin, shutdown).await
 }
 
-/// As [`serve`], with the place where the coordinator's records are kept.
+/// As [`serve`], with the place where the coordinator's records are kept, and those of the coordinator before this one: it goes on
+/// where that one was.
 ///
 /// # Errors
 /// As [`serve`].
 pub async fn serve_with<J: Journal>(
     journal: J,
+    records: Vec<Record>,
     config: Config,
     admin: Option<Admin>,
     shutdown: CancellationToken,
@@ -112,10 +116,11 @@ pub async fn serve_with<J: Journal>(
         None => None,
     };
     let admin_address = admin.as_ref().map(|((_, address), _)| *address);
-    let parts = Parts::start(journal, &config, listener, admin.map(|((listener, _), recorder)| (listener, recorder)))?;
+    let parts =
+        Parts::start(journal, records, &config, listener, admin.map(|((listener, _), recorder)| (listener, recorder)))?;
     tracing::info!(%address, admin = ?admin_address, "coordinator serves");
     let ended = tokio::spawn(parts.supervise(shutdown));
-    Ok(Running { address, admin: admin_address, ended })
+    Ok(Running { address, admin: admin_address, ended: Some(ended) })
 }
 
 async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener, SocketAddr), ServeError> {

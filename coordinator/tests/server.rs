@@ -108,7 +108,7 @@ struct Breakable(Arc<AtomicBool>);
 impl Journal for Breakable {
     async fn append(&mut self, _: &[Record]) -> Result<(), JournalError> {
         match self.0.load(Ordering::Relaxed) {
-            true => Err(JournalError { problem: "the disk is full".into() }),
+            true => Err(JournalError::Failed { problem: "the disk is full".into() }),
             false => Ok(()),
         }
     }
@@ -118,7 +118,7 @@ impl Journal for Breakable {
 async fn what_can_not_be_kept_is_neither_answered_nor_sent() {
     let (broken, shutdown) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
     let journal = Breakable(Arc::clone(&broken));
-    let running = serve_with(journal, Config::new(any_port()), None, shutdown.clone()).await.unwrap();
+    let running = serve_with(journal, Vec::new(), Config::new(any_port()), None, shutdown.clone()).await.unwrap();
     let mut coordinator = Coordinator::of(running, shutdown).await;
     coordinator.submit(&single()).await;
     broken.store(true, Ordering::Relaxed);
@@ -128,10 +128,7 @@ async fn what_can_not_be_kept_is_neither_answered_nor_sent() {
     let request = SubmitPipelineRequest { spec: Some(pipeline_to_wire(&single())), ..Default::default() };
     assert_eq!(coordinator.jobs().submit_pipeline(request).await.unwrap_err().code(), Code::Unavailable);
     let error = in_time(coordinator.running.ended()).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the coordinator's driver failed: the coordinator's records could not be kept: the disk is full"
-    );
+    assert_eq!(error.to_string(), "the coordinator's records could not be kept: the disk is full");
 }
 
 #[tokio::test]

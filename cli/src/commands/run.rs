@@ -55,7 +55,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
 
     let mut interrupts = Interrupts::listen()?;
     let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut cluster = Cluster::start(Config::new(any_port), None).await?;
+    let mut cluster = Cluster::start(Config::new(any_port), None, None).await?;
     cluster.add_workers(&workers)?;
     let mut display = Display::new(format);
     let outcome = follow(&mut cluster, &spec, &mut display, &mut interrupts).await;

@@ -1,16 +1,18 @@
 //! `vismae up`: a coordinator for others, until it is stopped.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 use vismae_coordinator::server::Config;
+use vismae_shards::store::Store;
 
 use super::LocalWorkers;
 use crate::cluster::Cluster;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure, OrFail as _};
 use crate::interrupts::Interrupts;
+use crate::jobfile::locate_store;
 use crate::output::Format;
 
 #[derive(Debug, Args)]
@@ -27,6 +29,10 @@ pub(super) struct Options {
     /// CPU threads of each of these workers [default: the cores divided by the workers]
     #[arg(long)]
     threads: Option<u32>,
+    /// Folder or URL of a store where the coordinator keeps its jobs: started again there, it goes on where it was, and whichever is
+    /// started last takes over. Without it, jobs are forgotten when it ends
+    #[arg(long, value_name = "URL", env = "VISMAE_STATE")]
+    state: Option<String>,
     /// Listen on other addresses than this machine's own, where anyone who reaches the port may submit and cancel
     #[arg(long)]
     insecure: bool,
@@ -37,6 +43,8 @@ struct UpView {
     coordinator: String,
     admin: Option<String>,
     workers: u32,
+    /// Where jobs are kept; absent when they are forgotten.
+    state: Option<String>,
     /// Where the workers' logs are; absent without workers.
     logs: Option<PathBuf>,
 }
@@ -49,11 +57,13 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
     };
     let mut interrupts = Interrupts::listen()?;
     let config = Config { insecure: options.insecure, ..Config::new(options.listen) };
-    let mut cluster = Cluster::start(config, Some(options.admin)).await?;
+    let state = options.state.as_deref().map(open_state).transpose()?;
+    let mut cluster = Cluster::start(config, Some(options.admin), state.as_ref()).await?;
     let view = UpView {
         coordinator: cluster.url(),
         admin: cluster.admin().map(|admin| format!("http://{admin}")),
         workers: options.workers,
+        state: state.map(|state| state.url().to_owned()),
         logs: workers.as_ref().map(|plan| plan.logs.clone()),
     };
     format.item(&view, describe)?;
@@ -69,6 +79,12 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
     outcome.and(stopped)
 }
 
+fn open_state(state: &str) -> Result<Store, Failure> {
+    let url = locate_store(state, Path::new(""))
+        .map_err(|message| Failure::new(Exit::Usage, format!("`--state` {message}")))?;
+    Store::open(&url).or_fail(Exit::Usage)
+}
+
 fn describe(view: &UpView) -> String {
     let mut text = format!("coordinator at {}", view.coordinator);
     if let Some(admin) = &view.admin {
@@ -76,6 +92,10 @@ fn describe(view: &UpView) -> String {
     }
     if let Some(logs) = &view.logs {
         text.push_str(&format!(", {} workers with logs in {}", view.workers, logs.display()));
+    }
+    match &view.state {
+        Some(state) => text.push_str(&format!(", jobs kept in {state}")),
+        None => text.push_str(", jobs forgotten with its end (see `--state`)"),
     }
     text.push_str("; Ctrl-C stops it");
     text

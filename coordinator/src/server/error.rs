@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 
+use crate::journal::JournalError;
+
 /// Why a coordinator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -58,14 +60,22 @@ impl ServeError {
 
 /// Why a coordinator ended although nobody told it to.
 #[derive(Debug, thiserror::Error)]
-#[error("the coordinator's {part} failed: {problem}")]
-pub struct RunError {
-    part: &'static str,
-    problem: String,
+pub enum RunError {
+    /// Its records can't be kept any more.
+    #[error(transparent)]
+    Journal(JournalError),
+    /// Something else broke.
+    #[error("the coordinator's {part} failed: {problem}")]
+    Part {
+        /// What.
+        part: &'static str,
+        /// Why.
+        problem: String,
+    },
 }
 
 impl RunError {
     pub(super) fn part(part: &'static str, problem: impl Display) -> Self {
-        Self { part, problem: problem.to_string() }
+        Self::Part { part, problem: problem.to_string() }
     }
 }

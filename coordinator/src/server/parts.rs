@@ -8,9 +8,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vismae_core::coordinator::Coordinator;
+use vismae_core::effect::Record;
 use vismae_proto::v1::Welcome;
 
 use super::{Config, RunError, ServeError, grpc};
+use crate::clock::Clock;
 use crate::driver::{Driver, Handle};
 use crate::journal::Journal;
 use crate::links::Links;
@@ -34,6 +36,7 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) fn start<J: Journal>(
         journal: J,
+        records: Vec<Record>,
         config: &Config,
         listener: TcpListener,
         admin: Option<(TcpListener, PrometheusHandle)>,
@@ -42,8 +45,9 @@ impl Parts {
         let (streams, drain, stop) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let logs = Logs::default();
         let welcome = Welcome { heartbeat_millis: millis(config.heartbeat), lease_millis: millis(config.lease) };
-        let core = Coordinator::new(config.lease);
-        let (driver, handle) = Driver::new(core, journal, Links::new(welcome), logs.clone());
+        let clock = Clock::start();
+        let core = Coordinator::restore(config.lease, clock.now(), records);
+        let (driver, handle) = Driver::new(core, clock, journal, Links::new(welcome), logs.clone());
         let context = rpc::Context {
             handle: handle.clone(),
             logs,
@@ -56,7 +60,7 @@ impl Parts {
         let serving = grpc::serve(listener, context, stop.clone())?;
         tasks.spawn(async { serving.await.map_err(|error| RunError::part("gRPC server", error)) });
         let driving = driver.run(stop.clone());
-        tasks.spawn(async { driving.await.map_err(|error| RunError::part("driver", error)) });
+        tasks.spawn(async { driving.await.map_err(RunError::Journal) });
         if let Some((listener, recorder)) = admin {
             let (shown, draining) = (recorder.clone(), drain.clone());
             let render = move || shown.render();

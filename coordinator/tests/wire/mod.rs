@@ -24,8 +24,8 @@ use vismae_proto::v1::task_command::Command;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::worker_service_client::WorkerServiceClient;
 use vismae_proto::v1::{
-    AgentMessage, CoordinatorMessage, Heartbeat, Hello, Pipeline, Ready, State, SubmitPipelineRequest, Succeeded,
-    TaskCommand, TaskEvent, WatchPipelineRequest, Welcome, coordinator_message,
+    AgentMessage, CoordinatorMessage, Heartbeat, HeldTask, Hello, Pipeline, Ready, State, SubmitPipelineRequest,
+    Succeeded, TaskCommand, TaskEvent, WatchPipelineRequest, Welcome, coordinator_message,
 };
 
 /// Longer than anything that works takes.
@@ -130,13 +130,16 @@ impl Agent {
     }
 
     pub(crate) async fn hello(coordinator: &Coordinator, name: &str, slots: usize) -> Self {
-        let hello = Hello {
-            worker: name.to_owned(),
-            devices: vec!["cpu".to_owned(); slots],
-            host: "127.0.0.1".to_owned(),
-            version: "0.1.0".to_owned(),
-        };
-        Self::open(coordinator, Message::Hello(hello)).await
+        Self::open(coordinator, Message::Hello(offer(name, slots))).await
+    }
+
+    /// Comes back with tasks of an earlier stay, as (task, slot).
+    pub(crate) async fn come_back(coordinator: &Coordinator, name: &str, slots: usize, tasks: &[(&str, u32)]) -> Self {
+        let held = |&(task, slot): &(&str, u32)| HeldTask { task: task.to_owned(), slot };
+        let tasks = tasks.iter().map(held).collect();
+        let mut agent = Self::open(coordinator, Message::Hello(Hello { tasks, ..offer(name, slots) })).await;
+        agent.welcome().await;
+        agent
     }
 
     /// Attaches and is let in.
@@ -158,8 +161,18 @@ impl Agent {
         Ok(message.and_then(|message| message.message))
     }
 
-    /// The next command and the task it is for.
+    /// The next command but for those that settle an end, and the task it is for.
     pub(crate) async fn command(&mut self) -> (String, Command) {
+        loop {
+            match self.any_command().await {
+                (_, Command::Settle(_)) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The next command and the task it is for.
+    pub(crate) async fn any_command(&mut self) -> (String, Command) {
         match self.hear().await {
             Ok(Some(coordinator_message::Message::Task(TaskCommand { task, command: Some(command) }))) => {
                 (task, command)
@@ -274,4 +287,14 @@ pub(crate) fn single() -> PipelineSpec {
 /// An ingest, a pre-training of two, and a fine-tune, in a row.
 pub(crate) fn demo() -> PipelineSpec {
     named(vec![ingest(), pretrain(), classify()])
+}
+
+fn offer(name: &str, slots: usize) -> Hello {
+    Hello {
+        worker: name.to_owned(),
+        devices: vec!["cpu".to_owned(); slots],
+        host: "127.0.0.1".to_owned(),
+        version: "0.1.0".to_owned(),
+        tasks: Vec::new(),
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{PodTemplateSpec, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PodTemplateSpec, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -22,6 +22,8 @@ pub enum Object {
     Service(Box<Service>),
     /// `v1`.
     ServiceAccount(Box<ServiceAccount>),
+    /// `v1`.
+    PersistentVolumeClaim(Box<PersistentVolumeClaim>),
     /// `networking.k8s.io/v1`.
     NetworkPolicy(Box<NetworkPolicy>),
     /// `policy/v1`.
@@ -36,6 +38,7 @@ impl Object {
             Self::StatefulSet(object) => &object.metadata,
             Self::Service(object) => &object.metadata,
             Self::ServiceAccount(object) => &object.metadata,
+            Self::PersistentVolumeClaim(object) => &object.metadata,
             Self::NetworkPolicy(object) => &object.metadata,
             Self::PodDisruptionBudget(object) => &object.metadata,
         }
@@ -48,6 +51,7 @@ impl Object {
             Self::StatefulSet(_) => "StatefulSet",
             Self::Service(_) => "Service",
             Self::ServiceAccount(_) => "ServiceAccount",
+            Self::PersistentVolumeClaim(_) => "PersistentVolumeClaim",
             Self::NetworkPolicy(_) => "NetworkPolicy",
             Self::PodDisruptionBudget(_) => "PodDisruptionBudget",
         }
@@ -85,6 +89,7 @@ fn object(value: Value) -> Result<Object, Vec<String>> {
         ("apps/v1", "StatefulSet") => Object::StatefulSet(strict(value)?),
         ("v1", "Service") => Object::Service(strict(value)?),
         ("v1", "ServiceAccount") => Object::ServiceAccount(strict(value)?),
+        ("v1", "PersistentVolumeClaim") => Object::PersistentVolumeClaim(strict(value)?),
         ("networking.k8s.io/v1", "NetworkPolicy") => Object::NetworkPolicy(strict(value)?),
         ("policy/v1", "PodDisruptionBudget") => Object::PodDisruptionBudget(strict(value)?),
         (version, kind) => return Err(vec![format!("`{version}` `{kind}` is none of the kinds that are deployed")]),

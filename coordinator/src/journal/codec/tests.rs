@@ -1,0 +1,174 @@
+//! Records read back what they were, and what an earlier version wrote is read for ever.
+#![allow(clippy::unwrap_used, reason = "a broken expectation is a failed test")]
+
+use std::collections::BTreeMap;
+
+use vismae_core::failure::{Cause, Failure};
+use vismae_core::gang::{End, Gang, Member, MemberState};
+use vismae_core::ids::{JobName, SlotId, WorkerId};
+use vismae_core::job::{JobState, Outcome, StopReason};
+use vismae_core::reason::Reason;
+use vismae_core::spec::Demand;
+
+use super::*;
+
+fn at(seconds: u64) -> MonoTime {
+    MonoTime::since_origin(Duration::new(1_790_000_000 + seconds, 5_000_007))
+}
+
+fn failure(cause: Cause) -> Failure {
+    Failure { task: "demo.pretrain/1/0".parse().unwrap(), cause, message: "no route to `10.0.0.1`".into() }
+}
+
+fn gang(demand: Demand) -> Gang {
+    let member =
+        |worker: &str, index, state| Member { slot: SlotId { worker: WorkerId::new(worker).unwrap(), index }, state };
+    let figures = BTreeMap::from([("loss".to_owned(), 0.25)]);
+    Gang {
+        attempt: 1,
+        placed: at(3),
+        demand,
+        members: vec![
+            member("w0", 0, MemberState::Starting),
+            member("w0", 1, MemberState::Ready { store_address: Some("10.0.0.1:1".into()) }),
+            member("w1", 0, MemberState::Ready { store_address: None }),
+            member("w1", 1, MemberState::Over(End::Succeeded(figures))),
+            member("w2", 0, MemberState::Over(End::Failed(failure(Cause::Crash)))),
+            member("w2", 1, MemberState::Over(End::Stopped)),
+        ],
+        generation: Some(Generation(4)),
+    }
+}
+
+fn states() -> Vec<JobState> {
+    let stopping = |why| JobState::Stopping { gang: gang(Demand::Group(6)), why, since: at(9) };
+    let over = |outcome| JobState::Over { outcome, at: at(10) };
+    let backoff =
+        Reason::Backoff { until: at(5), pause: Duration::from_secs(4), left: 1, failure: failure(Cause::WorkerLost) };
+    vec![
+        JobState::Waiting(Reason::Queued),
+        JobState::Waiting(backoff),
+        JobState::Running(gang(Demand::Crew { at_most: 16 })),
+        JobState::Running(Gang { generation: None, ..gang(Demand::Group(6)) }),
+        stopping(StopReason::Failed(failure(Cause::Environment))),
+        stopping(StopReason::WorkerLeaves(WorkerId::new("w2").unwrap())),
+        stopping(StopReason::Cancelled),
+        over(Outcome::Succeeded { figures: BTreeMap::from([("auc".to_owned(), 0.5)]) }),
+        over(Outcome::Failed(failure(Cause::Input))),
+        over(Outcome::Cancelled),
+        over(Outcome::Abandoned { because: JobName::new("ingest").unwrap() }),
+    ]
+}
+
+fn job(state: JobState) -> Record {
+    let job = "demo.pretrain".parse().unwrap();
+    Record::Job { job, attempts: 2, failures: 1, generation: Generation(4), started: Some(at(2)), state }
+}
+
+fn back(record: &Record) -> Record {
+    let Change::Put(key, bytes) = encode(record) else { panic!("nothing is put") };
+    assert_eq!(Key::parse(&key.path()).unwrap(), key);
+    decode(key, &bytes).unwrap()
+}
+
+#[test]
+fn every_state_of_a_job_reads_back_as_it_was() {
+    for record in states().into_iter().map(job) {
+        assert_eq!(back(&record), record);
+    }
+}
+
+#[test]
+fn why_a_job_waits_is_found_out_again() {
+    let waiting = job(JobState::Waiting(Reason::Slots { needed: 4, free: 1, present: 2 }));
+    assert_eq!(back(&waiting), job(JobState::Waiting(Reason::Queued)));
+}
+
+#[test]
+fn the_other_records_read_back_as_they_were() {
+    let membership = Membership {
+        generation: Generation(4),
+        ranks: vec!["demo.pretrain/1/0".parse().unwrap(), "demo.pretrain/1/1".parse().unwrap()],
+        store_address: Some("10.0.0.1:1".into()),
+    };
+    let pipeline = PipelineId::new("demo").unwrap();
+    for record in [
+        Record::Generation { job: "demo.pretrain".parse().unwrap(), membership },
+        Record::Cancelled { pipeline },
+        golden_pipeline(),
+    ] {
+        assert_eq!(back(&record), record);
+    }
+}
+
+/// As the first version wrote them: when this breaks, coordinators forget jobs on an update.
+#[test]
+fn what_the_first_form_holds_is_still_read() {
+    let hex = |text: &str| -> Vec<u8> {
+        let digits = text.split_whitespace().collect::<String>();
+        digits
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    };
+    let pipeline = Key::parse("pipeline/demo").unwrap();
+    assert_eq!(decode(pipeline, &hex(include_str!("form_1_pipeline.hex"))).unwrap(), golden_pipeline());
+    let running = Key::parse("job/demo.pretrain").unwrap();
+    let expected = job(JobState::Running(gang(Demand::Group(6))));
+    assert_eq!(decode(running, &hex(include_str!("form_1_job.hex"))).unwrap(), expected);
+}
+
+fn golden_pipeline() -> Record {
+    let wire = vismae_proto::v1::PipelineSpec {
+        name: "demo".into(),
+        store_url: "s3://bucket/prefix".into(),
+        jobs: vec![vismae_proto::v1::JobSpec {
+            name: "ingest".into(),
+            depends_on: Vec::new(),
+            kind: Some(vismae_proto::v1::job_spec::Kind::Ingest(vismae_proto::v1::IngestSpec {
+                corpus: "phantom".into(),
+                inputs: vec!["phantom".into()],
+                image_size: 64,
+                percentiles: Some(vismae_proto::v1::Window { low: 0.5, high: 99.5 }),
+                minimum_content: 0.02,
+                ct_windows: vec![vismae_proto::v1::Window { low: -160.0, high: 240.0 }],
+                workers: Some(2),
+                ..Default::default()
+            })),
+        }],
+    };
+    let spec = convert::pipeline_from_wire(&wire).unwrap();
+    Record::Pipeline { spec, request: Some(RequestId(7)), number: 3, created: at(0) }
+}
+
+#[test]
+fn damage_is_told_with_the_key_and_never_a_panic() {
+    let corrupt = |key: &str, bytes: &[u8]| Key::parse(key).and_then(|key| decode(key, bytes)).unwrap_err();
+    for (key, bytes) in [
+        ("nothing", &b""[..]),
+        ("worker/w0", b""),
+        ("job/demo", b""),
+        ("pipeline/UPPER", b""),
+        ("pipeline/demo", b""),
+        ("pipeline/demo", b"\xff\xff"),
+        ("job/demo.a", b""),
+        ("job/demo.a", b"\x2a\x02\x0a\x00"),
+        ("generation/demo.a", b"\x12\x01x"),
+    ] {
+        assert_eq!(corrupt(key, bytes).key, key);
+    }
+    for record in states().into_iter().map(job) {
+        let Change::Put(key, bytes) = encode(&record) else { continue };
+        for length in 0..bytes.len() {
+            // Some prefixes are records of their own.
+            let _read = decode(key.clone(), &bytes[..length]);
+        }
+    }
+}
+
+#[test]
+fn a_pipeline_that_is_forgotten_takes_no_other_with_it() {
+    let key = |path: &str| Key::parse(path).unwrap().path();
+    assert!(!key("job/demo-2.a").starts_with("job/demo."));
+}
