@@ -168,6 +168,12 @@ struct JobFile {
 
 impl JobFile {
     fn overrides(&self, inputs_are_local: bool) -> Overrides {
-        Overrides { store: self.store.clone(), data: self.data.clone(), inputs: self.inputs.clone(), inputs_are_local }
+        Overrides {
+            store: self.store.clone(),
+            data: self.data.clone(),
+            inputs: self.inputs.clone(),
+            priority: None,
+            inputs_are_local,
+        }
     }
 }

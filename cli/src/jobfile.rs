@@ -29,6 +29,8 @@ pub struct Overrides {
     pub data: Option<PathBuf>,
     /// Folders and CSV manifests in place of `corpus.inputs`.
     pub inputs: Vec<PathBuf>,
+    /// A priority in place of the file's own.
+    pub priority: Option<i32>,
     /// Whether the inputs lie on this machine, so that one that is absent is a fault.
     pub inputs_are_local: bool,
 }

@@ -121,6 +121,7 @@ mod tests {
             job: job.clone(),
             attempts,
             failures: 0,
+            fruitless: 0,
             generation: Generation(0),
             started: None,
             state: JobState::Waiting(Reason::Queued),

@@ -20,6 +20,7 @@ const STEP_DURATION: &str = "vismae_step_duration_seconds";
 const IMAGES_PER_SECOND: &str = "vismae_images_per_second";
 const LOSS: &str = "vismae_loss";
 const TASKS_FAILED: &str = "vismae_tasks_failed_total";
+const EVICTIONS: &str = "vismae_evictions_total";
 const MEMBERSHIP_CHANGES: &str = "vismae_membership_changes_total";
 const BUILD_INFO: &str = "vismae_build_info";
 
@@ -73,11 +74,13 @@ pub(crate) fn describe() {
     describe_gauge!(IMAGES_PER_SECOND, Unit::Count, "images per second that a job trains or reads, over all its ranks");
     describe_gauge!(LOSS, "last loss that a job reported");
     describe_counter!(TASKS_FAILED, Unit::Count, "tasks that failed, by cause");
+    describe_counter!(EVICTIONS, Unit::Count, "jobs whose tasks were stopped for another job, by reason");
     describe_counter!(MEMBERSHIP_CHANGES, Unit::Count, "generations formed, by what made them necessary");
     describe_gauge!(BUILD_INFO, "1, with the version as a label");
     for cause in Cause::ALL {
         counter!(TASKS_FAILED, "cause" => cause.word()).absolute(0);
     }
+    counter!(EVICTIONS, "reason" => "preempted").absolute(0);
     for reason in FormReason::ALL {
         counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).absolute(0);
     }
@@ -114,6 +117,10 @@ pub(crate) fn count(core: &Coordinator, fact: &Fact) {
         Fact::GenerationFormed { job, generation, world_size, reason } => {
             tracing::info!(%job, %generation, world_size, "generation formed");
             counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).increment(1);
+        }
+        Fact::JobEvicted(job) => {
+            tracing::info!(%job, "job preempted");
+            counter!(EVICTIONS, "reason" => "preempted").increment(1);
         }
         Fact::Progressed(job) => progress(core, job),
         Fact::JobOver(job) => {

@@ -138,6 +138,7 @@ fn specification(options: &Options) -> Result<(IngestSpec, String), Failure> {
         name: PipelineId::new(name).or_fail(Exit::Usage)?,
         store_url: store_url.clone(),
         jobs: vec![job],
+        priority: 0,
     };
     pipeline.validate().or_fail(Exit::Usage)?;
     Ok((spec, store_url))

@@ -5,7 +5,7 @@ use clap::Args;
 use super::{CoordinatorAddress, JobFile};
 use crate::client::Coordinator;
 use crate::failure::{Exit, Failure, OrFail as _};
-use crate::jobfile;
+use crate::jobfile::{self, Overrides};
 use crate::output::Format;
 use crate::views::PipelineView;
 
@@ -13,13 +13,18 @@ use crate::views::PipelineView;
 pub(super) struct Options {
     #[command(flatten)]
     job: JobFile,
+    /// Priority in place of the file's own, -1000 to 1000: higher goes first, and has tasks of lower pipelines stopped where it finds
+    /// too few slots
+    #[arg(long, allow_negative_numbers = true)]
+    priority: Option<i32>,
     #[command(flatten)]
     at: CoordinatorAddress,
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
     // The workers read the inputs, and may see other disks than this machine does.
-    let spec = jobfile::load(&options.job.file, &options.job.overrides(false)).or_fail(Exit::Usage)?;
+    let overrides = Overrides { priority: options.priority, ..options.job.overrides(false) };
+    let spec = jobfile::load(&options.job.file, &overrides).or_fail(Exit::Usage)?;
     let pipeline = Coordinator::connect(&options.at.coordinator).await?.submit(&spec).await?;
     format.result(&PipelineView::from(&pipeline), |view| {
         format!("queued pipeline `{0}` with {1} jobs; follow it with `vismae watch {0}`", view.name, view.jobs.len())

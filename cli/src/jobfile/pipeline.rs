@@ -87,7 +87,8 @@ impl Builder<'_> {
             });
             jobs.push(JobSpec { name: table.name.clone(), depends_on: last_stage.clone(), kind });
         }
-        let spec = PipelineSpec { name: self.file.name.clone(), store_url, jobs };
+        let priority = self.overrides.priority.unwrap_or(self.file.priority);
+        let spec = PipelineSpec { name: self.file.name.clone(), store_url, jobs, priority };
         self.check_rules(&spec);
         Ok((spec, self.faults))
     }

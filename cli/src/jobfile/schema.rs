@@ -14,6 +14,8 @@ pub(super) struct File {
     pub(super) name: PipelineId,
     #[deserr(default)]
     pub(super) store: Option<String>,
+    #[deserr(default)]
+    pub(super) priority: i32,
     pub(super) corpus: CorpusTable,
     #[deserr(default)]
     pub(super) model: Option<ModelTable>,

@@ -206,7 +206,7 @@ fn faults_are_told_in_the_words_of_the_file() {
         (
             &[("[pretrain]", "[pretraining]")],
             &[
-                "10: `pretraining` is not a known key, did you mean `pretrain`? (known here: `name`, `store`, `corpus`, `model`, `pretrain`, `finetune`)",
+                "10: `pretraining` is not a known key, did you mean `pretrain`? (known here: `name`, `store`, `priority`, `corpus`, `model`, `pretrain`, `finetune`)",
             ],
         ),
     ] {
@@ -251,4 +251,13 @@ fn an_empty_file_names_what_it_lacks() {
             "0: no job is described, expected `corpus.inputs`, `[pretrain]` or `[[finetune]]`",
         ]
     );
+}
+
+#[test]
+fn a_priority_out_of_range_is_refused_where_it_stands_and_can_be_replaced() {
+    let faults = faults_of(&[("store = ", "priority = 5000\nstore = ")]);
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("`priority` is 5000, expected -1000 to 1000"), "{faults:?}");
+    let overrides = Overrides { priority: Some(-3), ..Overrides::default() };
+    assert_eq!(parse(SOUND, Path::new("/jobs"), &overrides).unwrap().priority, -3);
 }

@@ -13,7 +13,7 @@ use crate::effect::{Answer, Effects};
 use crate::event::{Event, RequestId, TaskReport};
 use crate::ids::{JobId, PipelineId, WorkerId};
 use crate::job::Job;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Turn};
 use crate::time::MonoTime;
 use crate::worker::Worker;
 
@@ -31,8 +31,8 @@ pub struct Coordinator {
     pipelines: BTreeMap<u64, Pipeline>,
     names: BTreeMap<PipelineId, u64>,
     requests: BTreeMap<RequestId, u64>,
-    /// Pipelines that are not over, in the order they were submitted.
-    open: BTreeSet<u64>,
+    /// Pipelines that are not over, in the order of their turns.
+    open: BTreeSet<Turn>,
     /// Pipelines that are over, in the order they ended.
     ended: VecDeque<u64>,
     workers: BTreeMap<WorkerId, Worker>,
@@ -118,7 +118,7 @@ impl Coordinator {
     }
 
     fn open_pipelines(&self) -> impl Iterator<Item = &Pipeline> {
-        self.open.iter().filter_map(|number| self.pipelines.get(number))
+        self.open.iter().filter_map(|turn| self.pipelines.get(&turn.number))
     }
 
     fn job_mut(&mut self, id: &JobId) -> Option<&mut Job> {

@@ -16,8 +16,12 @@ use crate::time::MonoTime;
 
 pub(crate) use transition::Input;
 
-/// How long each retry is held back; there are as many retries as entries.
+/// How long each retry after a failure of the job's own is held back; there are as many retries as entries.
 pub const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+/// How long a job is held back that has lost a worker, which is no failure of its own.
+pub const LOST_WORKER_PAUSE: Duration = Duration::from_secs(1);
+/// Attempts in a row that end badly without any progress, whosever fault that is: the next would hardly do better.
+pub const FRUITLESS_ATTEMPTS: u32 = 3;
 /// How long the members of a gang may take to come up: time to load libtorch and set up a GPU on a busy node.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long tasks may take to stop: longer than an agent waits before it kills them.
@@ -34,8 +38,10 @@ pub struct Job {
     pub state: JobState,
     /// Attempts started.
     pub attempts: u32,
-    /// Attempts that failed.
+    /// Attempts that failed by no fault of a worker that was lost.
     pub failures: u32,
+    /// The latest attempts that ended badly without any progress, in a row.
+    pub fruitless: u32,
     /// The last generation formed.
     pub generation: Generation,
     /// The last progress of the latest attempt.
@@ -87,6 +93,11 @@ pub enum StopReason {
     Failed(Failure),
     /// A worker it runs on leaves; its work is taken up elsewhere, and no failure is counted.
     WorkerLeaves(WorkerId),
+    /// A job of higher priority needs its slots; it goes back to the queue, and no failure is counted.
+    Preempted {
+        /// That job.
+        by: JobId,
+    },
     /// The pipeline was cancelled.
     Cancelled,
 }
@@ -118,6 +129,7 @@ impl Job {
             state: JobState::Waiting(Reason::Queued),
             attempts: 0,
             failures: 0,
+            fruitless: 0,
             generation: Generation(0),
             progress: None,
             started: None,
@@ -189,6 +201,7 @@ impl fmt::Display for StopReason {
         match self {
             Self::Failed(failure) => write!(f, "{failure}"),
             Self::WorkerLeaves(worker) => write!(f, "worker `{worker}` leaves"),
+            Self::Preempted { by } => write!(f, "`{by}` has a higher priority and needs its slots"),
             Self::Cancelled => f.write_str("the pipeline was cancelled"),
         }
     }

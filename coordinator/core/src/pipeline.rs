@@ -1,5 +1,6 @@
 //! A pipeline: jobs that one user asked for together.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use crate::event::RequestId;
@@ -17,6 +18,8 @@ pub struct Pipeline {
     pub store_url: String,
     /// Its jobs, in the order they were written.
     pub jobs: Vec<Job>,
+    /// Higher goes first, whatever its place in the queue.
+    pub priority: i32,
     /// Its place in the queue: smaller is earlier.
     pub number: u64,
     /// The request that submitted it.
@@ -25,6 +28,14 @@ pub struct Pipeline {
     pub created: MonoTime,
     /// Whether it was cancelled.
     pub cancelled: bool,
+}
+
+/// A place in the queue: by priority, and by age among equals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Turn {
+    priority: Reverse<i32>,
+    /// That of the pipeline.
+    pub(crate) number: u64,
 }
 
 /// What a pipeline as a whole is doing.
@@ -46,13 +57,18 @@ pub enum PipelineState {
 
 impl Pipeline {
     pub(crate) fn new(spec: PipelineSpec, number: u64, request: Option<RequestId>, created: MonoTime) -> Self {
-        let id = spec.name;
+        let (id, priority) = (spec.name, spec.priority);
         let jobs = spec
             .jobs
             .into_iter()
             .map(|job| Job::new(JobId { pipeline: id.clone(), name: job.name.clone() }, job))
             .collect();
-        Self { id, store_url: spec.store_url, jobs, number, request, created, cancelled: false }
+        Self { id, store_url: spec.store_url, jobs, priority, number, request, created, cancelled: false }
+    }
+
+    /// When its turn is among those that wait.
+    pub(crate) fn turn(&self) -> Turn {
+        Turn { priority: Reverse(self.priority), number: self.number }
     }
 
     /// What was asked for, under the name it is known by.
@@ -61,6 +77,7 @@ impl Pipeline {
             name: self.id.clone(),
             store_url: self.store_url.clone(),
             jobs: self.jobs.iter().map(|job| job.spec.clone()).collect(),
+            priority: self.priority,
         }
     }
 

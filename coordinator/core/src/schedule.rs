@@ -7,6 +7,9 @@ use crate::ids::{JobId, SlotId, WorkerId};
 use crate::reason::Reason;
 use crate::spec::Demand;
 
+/// A slot and its device.
+pub(crate) type Seat = (SlotId, Device);
+
 /// The slots that take tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
@@ -55,6 +58,27 @@ pub fn solve(demand: Demand, free: &[(SlotId, Device)]) -> Option<Vec<(SlotId, D
     };
     seats.truncate(most as usize);
     (seats.len() >= demand.at_least() as usize).then_some(seats)
+}
+
+/// Which gangs must stop so that a demand finds its slots beside those that are free soon: whole gangs, in the order given as far as
+/// that order goes, and none whose slots are not needed for it. None at all where it finds them without, or with all of them
+/// does not.
+pub(crate) fn victims(demand: Demand, soon: &[Seat], gangs: Vec<(JobId, Vec<Seat>)>) -> Vec<JobId> {
+    let fits = |stopped: &[(JobId, Vec<Seat>)]| {
+        let freed = stopped.iter().flat_map(|(_, seats)| seats);
+        solve(demand, &soon.iter().chain(freed).cloned().collect::<Vec<_>>()).is_some()
+    };
+    let Some(count) = (0..=gangs.len()).find(|&count| fits(&gangs[..count])) else { return Vec::new() };
+    let mut stopped = gangs;
+    stopped.truncate(count);
+    // One that came early in the order may have slots of a kind that does not help.
+    for at in (0..stopped.len()).rev() {
+        let spared = stopped.remove(at);
+        if !fits(&stopped) {
+            stopped.insert(at, spared);
+        }
+    }
+    stopped.into_iter().map(|(job, _)| job).collect()
 }
 
 /// The most slots that can work together.
@@ -143,7 +167,52 @@ mod tests {
         check(Crew { at_most: 8 }, &[], None);
     }
 
+    fn gang(name: &str, seats: &[(&str, u32, Device)]) -> (JobId, Vec<Seat>) {
+        (format!("p.{name}").parse().unwrap(), slots(seats))
+    }
+
+    #[test]
+    fn no_more_gangs_are_stopped_than_it_takes() {
+        let gangs = || {
+            vec![
+                gang("a", &[("w", 0, Cpu)]),
+                gang("b", &[("w", 1, Cuda(0))]),
+                gang("c", &[("w", 2, Cpu), ("w", 3, Cpu)]),
+            ]
+        };
+        let stopped = |demand, soon: &[(&str, u32, Device)]| -> Vec<String> {
+            victims(demand, &slots(soon), gangs()).iter().map(|job| job.name.to_string()).collect()
+        };
+        assert_eq!(stopped(Group(1), &[]), ["a"]);
+        assert_eq!(stopped(Group(1), &[("x", 0, Cpu)]), [""; 0], "what is free needs nobody to stop");
+        assert_eq!(stopped(Group(2), &[("x", 0, Cpu)]), ["a"]);
+        assert_eq!(stopped(Group(2), &[]), ["c"], "the first alone is too little, and not needed beside the last");
+        assert_eq!(stopped(Group(3), &[]), ["a", "c"], "a GPU does not help CPUs");
+        assert_eq!(stopped(Group(4), &[]), [""; 0], "stopping all of them would be for nothing");
+    }
+
     proptest! {
+        #[test]
+        fn whoever_is_stopped_is_needed_and_enough(sizes in prop::collection::vec(1_u32..4, 0..6), free in 0_u32..3, needed in 1_u32..8) {
+            let seats = |worker: String, count: u32| -> Vec<Seat> {
+                let worker = WorkerId::new(worker).unwrap();
+                (0..count).map(|index| (SlotId { worker: worker.clone(), index }, Cpu)).collect()
+            };
+            let gangs: Vec<_> =
+                sizes.iter().enumerate().map(|(at, &size)| (format!("p.g{at}").parse().unwrap(), seats(format!("w{at}"), size))).collect();
+            let chosen = victims(Group(needed), &seats("free".into(), free), gangs.clone());
+            let freed = |left_out: Option<&JobId>| -> u32 {
+                let stopped = gangs.iter().filter(|(job, _)| chosen.contains(job) && Some(job) != left_out);
+                free + stopped.map(|(_, seats)| seats.len() as u32).sum::<u32>()
+            };
+            let possible = needed > free && free + sizes.iter().sum::<u32>() >= needed;
+            prop_assert_eq!(!chosen.is_empty(), possible);
+            if possible {
+                prop_assert!(freed(None) >= needed);
+                prop_assert!(chosen.iter().all(|job| freed(Some(job)) < needed));
+            }
+        }
+
         #[test]
         fn placement_keeps_its_promises(rooms in prop::collection::vec(0_u32..5, 0..6), needed in 1_u32..12, turn in 0_usize..20) {
             let mut free: Vec<_> = rooms.iter().enumerate().flat_map(|(worker, count)| {

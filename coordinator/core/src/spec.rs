@@ -16,6 +16,9 @@ pub use violation::{Violation, Violations};
 
 use crate::ids::{JobName, PipelineId};
 
+/// The highest priority of a pipeline, and the lowest below zero.
+pub const PRIORITY_MAX: i32 = 1000;
+
 /// A DAG of jobs over one object store.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PipelineSpec {
@@ -25,6 +28,8 @@ pub struct PipelineSpec {
     pub store_url: String,
     /// Its jobs, in the order they were written.
     pub jobs: Vec<JobSpec>,
+    /// Higher goes first, and may stop what is lower; up to [`PRIORITY_MAX`] either way.
+    pub priority: i32,
 }
 
 /// One job of a pipeline.
@@ -99,6 +104,9 @@ impl PipelineSpec {
     pub fn validate(&self) -> Result<(), Violations> {
         let mut violations = Violations::default();
         violations.require(!self.jobs.is_empty(), "jobs", || "is empty, expected at least one job".to_owned());
+        violations.require(self.priority.unsigned_abs() <= PRIORITY_MAX.unsigned_abs(), "priority", || {
+            format!("is {}, expected -{PRIORITY_MAX} to {PRIORITY_MAX}", self.priority)
+        });
         self.check_graph(&mut violations);
         for job in &self.jobs {
             let field = job.name.as_str();

@@ -59,7 +59,7 @@ fn a_crash_is_tried_again_after_a_pause_that_grows() {
     }
     cluster.fail("demo.a/2/1", Cause::Environment);
     cluster.stopped("demo.a/2/0");
-    cluster.expect("demo.a", "failed", "`demo.a/2/1`: environment trouble");
+    cluster.expect("demo.a", "failed", "`demo.a/2/1`: no progress in 3 attempts; the last: environment trouble");
     cluster.expect("demo.b", "cancelled", "cancelled because `a` did not succeed");
 }
 

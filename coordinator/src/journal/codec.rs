@@ -81,10 +81,11 @@ pub(super) fn encode(record: &Record) -> Change {
         Record::Cancelled { pipeline } => {
             Change::Put(Key::Cancelled(pipeline.clone()), state::CancelledRecord {}.encode_to_vec())
         }
-        Record::Job { job, attempts, failures, generation, started, state } => {
+        Record::Job { job, attempts, failures, fruitless, generation, started, state } => {
             let record = state::JobRecord {
                 attempts: *attempts,
                 failures: *failures,
+                fruitless: *fruitless,
                 generation: generation.0,
                 start_time: started.map(date),
                 state: Some(job::write(state)),
@@ -131,6 +132,7 @@ fn read(key: Key, bytes: &[u8]) -> Result<Record, Fault> {
             Record::Job {
                 attempts: record.attempts,
                 failures: record.failures,
+                fruitless: record.fruitless,
                 generation: Generation(record.generation),
                 started: record.start_time.map(|time| moment(Some(time))).transpose()?,
                 state: job::read(required(record.state, "state")?)?,

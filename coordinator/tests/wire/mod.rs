@@ -276,7 +276,7 @@ fn classify() -> JobSpec {
 }
 
 fn named(jobs: Vec<JobSpec>) -> PipelineSpec {
-    PipelineSpec { name: PipelineId::new("demo").unwrap(), store_url: "file:///store".into(), jobs }
+    PipelineSpec { name: PipelineId::new("demo").unwrap(), store_url: "file:///store".into(), jobs, priority: 0 }
 }
 
 /// One ingest.

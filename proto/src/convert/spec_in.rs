@@ -25,7 +25,12 @@ pub fn pipeline_from_wire(wire: &v1::PipelineSpec) -> Result<PipelineSpec, Viola
     let jobs = jobs.into_iter().collect();
     finish(
         violations,
-        name.zip(jobs).map(|(name, jobs)| PipelineSpec { name, store_url: wire.store_url.clone(), jobs }),
+        name.zip(jobs).map(|(name, jobs)| PipelineSpec {
+            name,
+            store_url: wire.store_url.clone(),
+            jobs,
+            priority: wire.priority,
+        }),
     )
 }
 

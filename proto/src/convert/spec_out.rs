@@ -14,6 +14,7 @@ pub fn pipeline_to_wire(spec: &PipelineSpec) -> v1::PipelineSpec {
         name: spec.name.to_string(),
         store_url: spec.store_url.clone(),
         jobs: spec.jobs.iter().map(job_to_wire).collect(),
+        priority: spec.priority,
     }
 }
 

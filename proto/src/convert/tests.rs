@@ -80,6 +80,7 @@ fn pipeline() -> PipelineSpec {
             job("classify", &["pretrain"], JobKind::Finetune(finetune(FinetuneTask::Classify, pretrained))),
             job("segment", &["ingest"], JobKind::Finetune(finetune(FinetuneTask::Segment, Initialisation::Random))),
         ],
+        priority: 7,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::effect::{CancelError, Effects, Record};
 use crate::event::RequestId;
 use crate::ids::{NAME_MAX, PipelineId};
 use crate::job::Input;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Turn};
 use crate::spec::{PipelineSpec, Violations};
 use crate::time::MonoTime;
 
@@ -30,11 +30,12 @@ impl Coordinator {
         effects.persist.push(Record::Pipeline { spec: spec.clone(), request, number, created: now });
         effects.changed.insert(id.clone());
         self.names.insert(id.clone(), number);
-        self.open.insert(number);
         if let Some(request) = request {
             self.requests.insert(request, number);
         }
-        self.pipelines.insert(number, Pipeline::new(spec, number, request, now));
+        let pipeline = Pipeline::new(spec, number, request, now);
+        self.open.insert(pipeline.turn());
+        self.pipelines.insert(number, pipeline);
         Ok(id)
     }
 
@@ -72,11 +73,11 @@ impl Coordinator {
 
     /// Notes which pipelines are over, and drops the oldest of them when there are too many.
     pub(super) fn retire(&mut self, effects: &mut Effects) {
-        let is_over = |number: &u64| self.pipelines.get(number).is_none_or(Pipeline::is_over);
-        let over: Vec<u64> = self.open.iter().copied().filter(is_over).collect();
-        for number in over {
-            self.open.remove(&number);
-            self.ended.push_back(number);
+        let is_over = |turn: &Turn| self.pipelines.get(&turn.number).is_none_or(Pipeline::is_over);
+        let over: Vec<Turn> = self.open.iter().copied().filter(is_over).collect();
+        for turn in over {
+            self.open.remove(&turn);
+            self.ended.push_back(turn.number);
         }
         while self.ended.len() > KEPT_PIPELINES {
             let oldest = self.ended.pop_front().and_then(|number| self.pipelines.remove(&number));

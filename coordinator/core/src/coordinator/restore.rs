@@ -53,7 +53,7 @@ impl Coordinator {
             if pipeline.is_over() {
                 ended.insert((pipeline.ended(), number), number);
             } else {
-                core.open.insert(number);
+                core.open.insert(pipeline.turn());
             }
         }
         core.ended = ended.into_values().collect();
@@ -61,7 +61,9 @@ impl Coordinator {
     }
 
     fn restore_job(&mut self, now: MonoTime, record: Record) {
-        let Record::Job { job: id, attempts, failures, generation, started, mut state } = record else { return };
+        let Record::Job { job: id, attempts, failures, fruitless, generation, started, mut state } = record else {
+            return;
+        };
         match &mut state {
             // Nothing could be done while there was no coordinator: what is waited for begins anew.
             JobState::Running(gang) => gang.placed = now,
@@ -75,7 +77,7 @@ impl Coordinator {
             None => Vec::new(),
         };
         let Some(job) = self.job_mut(&id) else { return };
-        (job.attempts, job.failures, job.generation) = (attempts, failures, generation);
+        (job.attempts, job.failures, job.fruitless, job.generation) = (attempts, failures, fruitless, generation);
         (job.started, job.state) = (started, state);
         self.awaited.extend(holders.into_iter().map(|worker| (worker, now.after(RETURN_TIMEOUT))));
     }

@@ -1,19 +1,21 @@
 //! What follows from the state as a whole: jobs that can no longer run, and jobs that can run now.
 
+use std::cmp::Reverse;
+
 use super::Coordinator;
 use crate::effect::Effects;
-use crate::ids::TaskId;
+use crate::ids::{JobId, SlotId, TaskId};
 use crate::job::{Input, JobState};
 use crate::reason::Reason;
-use crate::schedule::Room;
+use crate::schedule::{Room, Seat, victims};
 use crate::time::MonoTime;
 use crate::worker::WorkerState;
 
 impl Coordinator {
     /// Brings everything to rest: afterwards no job waits for what can't come, or for slots it could have.
     pub(super) fn settle(&mut self, now: MonoTime, effects: &mut Effects) {
-        for number in &self.open {
-            let Some(pipeline) = self.pipelines.get_mut(number) else { continue };
+        for turn in &self.open {
+            let Some(pipeline) = self.pipelines.get_mut(&turn.number) else { continue };
             while let Some((job, because)) = pipeline.abandoned() {
                 let Some(job) = pipeline.job_mut(&job) else { break };
                 job.transition(now, Input::Abandon(because), effects);
@@ -23,11 +25,12 @@ impl Coordinator {
         self.schedule(now, effects);
     }
 
-    /// Gives slots to waiting jobs: earlier pipelines first, and in a pipeline the jobs written first.
+    /// Gives slots to waiting jobs: pipelines of higher priority first, then earlier ones, and in a pipeline the jobs written first.
+    /// The first job that finds too few may have the tasks of lower ones stopped.
     fn schedule(&mut self, now: MonoTime, effects: &mut Effects) {
         let mut room = self.room();
-        for number in &self.open {
-            let Some(pipeline) = self.pipelines.get_mut(number) else { continue };
+        for turn in &self.open {
+            let Some(pipeline) = self.pipelines.get_mut(&turn.number) else { continue };
             for index in 0..pipeline.jobs.len() {
                 let job = &pipeline.jobs[index];
                 let JobState::Waiting(reason) = &job.state else { continue };
@@ -55,6 +58,48 @@ impl Coordinator {
                 pipeline.jobs[index].transition(now, input, effects);
             }
         }
+        if let Some(job) = room.claim.take() {
+            self.preempt(now, &job, room.free, effects);
+        }
+    }
+
+    /// Stops gangs of lower priority where that gives a job its slots, and no more of them than it takes. What is stopping already
+    /// counts as free: its slots come back without another word.
+    fn preempt(&mut self, now: MonoTime, job: &JobId, free: Vec<Seat>, effects: &mut Effects) {
+        let Some((demand, priority)) = self
+            .pipeline(&job.pipeline)
+            .and_then(|pipeline| Some((pipeline.job(&job.name)?.demand(), pipeline.priority)))
+        else {
+            return;
+        };
+        let mut soon = free;
+        let mut lower = Vec::new();
+        for pipeline in self.open_pipelines() {
+            for other in &pipeline.jobs {
+                let Some(gang) = other.state.gang() else { continue };
+                let seats = gang.live(&other.id).filter_map(|(_, slot)| self.seat(slot));
+                match other.state {
+                    JobState::Stopping { .. } => soon.extend(seats),
+                    _ if pipeline.priority < priority => {
+                        lower.push(((pipeline.priority, Reverse(gang.placed)), other.id.clone(), seats.collect()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        lower.sort();
+        let lower = lower.into_iter().map(|(_, victim, seats)| (victim, seats)).collect();
+        for victim in victims(demand, &soon, lower) {
+            if let Some(victim) = self.job_mut(&victim) {
+                victim.transition(now, Input::Preempt { by: job.clone() }, effects);
+            }
+        }
+    }
+
+    /// A slot that takes tasks, with its device.
+    fn seat(&self, slot: &SlotId) -> Option<Seat> {
+        let worker = self.workers.get(&slot.worker).filter(|worker| worker.state == WorkerState::Active)?;
+        Some((slot.clone(), worker.slots.get(slot.index as usize)?.device))
     }
 
     fn room(&self) -> Room {

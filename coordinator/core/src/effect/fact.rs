@@ -42,6 +42,8 @@ pub enum Fact {
         /// What made it necessary.
         reason: FormReason,
     },
+    /// The tasks of a job were told to stop for one of higher priority.
+    JobEvicted(JobId),
     /// A job made progress.
     Progressed(JobId),
     /// A job is over.

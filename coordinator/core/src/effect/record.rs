@@ -32,8 +32,10 @@ pub enum Record {
         job: JobId,
         /// Attempts started so far.
         attempts: u32,
-        /// Attempts that failed.
+        /// Attempts that failed by no fault of a worker that was lost.
         failures: u32,
+        /// The latest attempts that ended badly without any progress.
+        fruitless: u32,
         /// The last generation formed.
         generation: Generation,
         /// When it first got slots.

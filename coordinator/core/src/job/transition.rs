@@ -1,6 +1,6 @@
 //! What happens to a job, and what becomes of it then.
 
-use super::{Job, JobState, Outcome, READY_TIMEOUT, RETRY_PAUSES, StopReason};
+use super::{FRUITLESS_ATTEMPTS, Job, JobState, LOST_WORKER_PAUSE, Outcome, READY_TIMEOUT, RETRY_PAUSES, StopReason};
 use crate::device::Device;
 use crate::effect::{Command, Effects, Fact, FormReason, Record, Start};
 use crate::failure::{Cause, Failure};
@@ -24,6 +24,8 @@ pub(crate) enum Input<'a> {
     Overdue,
     /// The pipeline is cancelled.
     Cancel,
+    /// A job of higher priority needs its slots.
+    Preempt { by: JobId },
     /// A job it needs did not succeed.
     Abandon(JobName),
 }
@@ -46,6 +48,10 @@ impl Job {
             (JobState::Running(gang), Input::Overdue) => {
                 let failure = late(&gang, &self.id);
                 self.stop(now, gang, StopReason::Failed(failure), effects)
+            }
+            (JobState::Running(gang), Input::Preempt { by }) => {
+                effects.facts.push(Fact::JobEvicted(self.id.clone()));
+                self.stop(now, gang, StopReason::Preempted { by }, effects)
             }
             (JobState::Running(gang), Input::Cancel) => self.stop(now, gang, StopReason::Cancelled, effects),
             (JobState::Stopping { gang, since, .. }, Input::Cancel) => {
@@ -202,21 +208,30 @@ impl Job {
         }
         match why {
             StopReason::Cancelled => over(now, Outcome::Cancelled),
-            StopReason::WorkerLeaves(_) => JobState::Waiting(Reason::Queued),
+            StopReason::WorkerLeaves(_) | StopReason::Preempted { .. } => JobState::Waiting(Reason::Queued),
             StopReason::Failed(failure) => self.retry(now, failure),
         }
     }
 
+    /// By cause: bad input never gets better; a lost worker is no fault of the job's; everything else is tried a few times. Whoever
+    /// is at fault, a job that gets nowhere is given up.
     fn retry(&mut self, now: MonoTime, failure: Failure) -> JobState {
-        let retries = RETRY_PAUSES.len() as u32;
-        let pause = RETRY_PAUSES.get(self.failures as usize).filter(|_| failure.cause.is_retryable());
-        self.failures += 1;
-        match pause {
+        self.fruitless = if self.progress.is_some() { 0 } else { self.fruitless + 1 };
+        let free = failure.cause == Cause::WorkerLost;
+        let (pause, left) = if free {
+            (Some(LOST_WORKER_PAUSE), FRUITLESS_ATTEMPTS.saturating_sub(self.fruitless))
+        } else {
+            self.failures += 1;
+            let left = (RETRY_PAUSES.len() as u32 + 1).saturating_sub(self.failures);
+            (RETRY_PAUSES.get(self.failures as usize - 1).copied(), left)
+        };
+        if self.fruitless >= FRUITLESS_ATTEMPTS && failure.cause.is_retryable() {
+            let message = format!("no progress in {} attempts; the last: {}", self.fruitless, failure.message);
+            return over(now, Outcome::Failed(Failure { message, ..failure }));
+        }
+        match pause.filter(|_| failure.cause.is_retryable()) {
             None => over(now, Outcome::Failed(failure)),
-            Some(&pause) => {
-                let left = retries + 1 - self.failures;
-                JobState::Waiting(Reason::Backoff { until: now.after(pause), pause, left, failure })
-            }
+            Some(pause) => JobState::Waiting(Reason::Backoff { until: now.after(pause), pause, left, failure }),
         }
     }
 
@@ -231,6 +246,7 @@ impl Job {
                 job: self.id.clone(),
                 attempts: self.attempts,
                 failures: self.failures,
+                fruitless: self.fruitless,
                 generation: self.generation,
                 started: self.started,
                 state: self.state.clone(),
@@ -245,7 +261,9 @@ impl StopReason {
     fn updated(self, end: &End) -> Self {
         match (self, end) {
             (Self::Failed(known), End::Failed(new)) if new.explains_more_than(&known) => Self::Failed(new.clone()),
-            (Self::WorkerLeaves(_), End::Failed(new)) if !new.cause.is_retryable() => Self::Failed(new.clone()),
+            (Self::WorkerLeaves(_) | Self::Preempted { .. }, End::Failed(new)) if !new.cause.is_retryable() => {
+                Self::Failed(new.clone())
+            }
             (known, _) => known,
         }
     }

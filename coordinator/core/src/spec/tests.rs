@@ -65,6 +65,7 @@ fn pipeline() -> PipelineSpec {
             job("pretrain", &["ingest"], JobKind::Pretrain(pretrain())),
             job("classify", &["pretrain"], JobKind::Finetune(finetune())),
         ],
+        priority: 7,
     }
 }
 

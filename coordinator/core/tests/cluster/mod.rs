@@ -235,7 +235,7 @@ pub(crate) fn job(name: &str, depends_on: &[&str], kind: JobKind) -> JobSpec {
 }
 
 pub(crate) fn pipeline(name: &str, jobs: Vec<JobSpec>) -> PipelineSpec {
-    PipelineSpec { name: PipelineId::new(name).unwrap(), store_url: "file:///store".into(), jobs }
+    PipelineSpec { name: PipelineId::new(name).unwrap(), store_url: "file:///store".into(), jobs, priority: 0 }
 }
 
 /// Ingest, a pre-training of two, and two fine-tunes side by side.

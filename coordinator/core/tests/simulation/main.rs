@@ -47,7 +47,8 @@ proptest! {
 }
 
 /// What histories must show, besides every outcome.
-const SEEN: [&str; 8] = [
+const SEEN: [&str; 9] = [
+    "Preempted",
     "WorkerLeaves",
     "cause: WorkerLost",
     "Backoff",

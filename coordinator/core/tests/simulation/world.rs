@@ -10,7 +10,7 @@ use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{JobId, SlotId, TaskId, WorkerId};
 use vismae_core::job::JobState;
-use vismae_core::spec::Demand;
+use vismae_core::spec::{Demand, PipelineSpec};
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Arrival, HeldTask, Lease};
 
@@ -186,6 +186,7 @@ impl World {
                 job("d", &["b", "a"], finetune()),
             ],
         );
+        let spec = PipelineSpec { priority: i32::from(which / 3 % 3), ..spec };
         self.say(Event::SubmitPipeline { spec, request: None });
     }
 

@@ -23,6 +23,7 @@ pub(super) fn write(state: &JobState) -> job_record::State {
             why: Some(match why {
                 StopReason::Failed(failure) => stopping::Why::Failed(write_failure(failure)),
                 StopReason::WorkerLeaves(worker) => stopping::Why::WorkerLeaves(worker.to_string()),
+                StopReason::Preempted { by } => stopping::Why::Preempted(by.to_string()),
                 StopReason::Cancelled => stopping::Why::Cancelled(state::Nothing {}),
             }),
         }),
@@ -54,6 +55,7 @@ pub(super) fn read(state: job_record::State) -> Result<JobState, Fault> {
             why: match required(stopping.why, "why")? {
                 stopping::Why::Failed(failure) => StopReason::Failed(read_failure(failure)?),
                 stopping::Why::WorkerLeaves(worker) => StopReason::WorkerLeaves(WorkerId::new(worker).map_err(fault)?),
+                stopping::Why::Preempted(by) => StopReason::Preempted { by: by.parse().map_err(fault)? },
                 stopping::Why::Cancelled(state::Nothing {}) => StopReason::Cancelled,
             },
         },

@@ -52,6 +52,7 @@ fn states() -> Vec<JobState> {
         JobState::Running(Gang { generation: None, ..gang(Demand::Group(6)) }),
         stopping(StopReason::Failed(failure(Cause::Environment))),
         stopping(StopReason::WorkerLeaves(WorkerId::new("w2").unwrap())),
+        stopping(StopReason::Preempted { by: "urgent.pretrain".parse().unwrap() }),
         stopping(StopReason::Cancelled),
         over(Outcome::Succeeded { figures: BTreeMap::from([("auc".to_owned(), 0.5)]) }),
         over(Outcome::Failed(failure(Cause::Input))),
@@ -62,7 +63,7 @@ fn states() -> Vec<JobState> {
 
 fn job(state: JobState) -> Record {
     let job = "demo.pretrain".parse().unwrap();
-    Record::Job { job, attempts: 2, failures: 1, generation: Generation(4), started: Some(at(2)), state }
+    Record::Job { job, attempts: 2, failures: 1, fruitless: 0, generation: Generation(4), started: Some(at(2)), state }
 }
 
 fn back(record: &Record) -> Record {
@@ -123,6 +124,7 @@ fn golden_pipeline() -> Record {
     let wire = vismae_proto::v1::PipelineSpec {
         name: "demo".into(),
         store_url: "s3://bucket/prefix".into(),
+        priority: 0,
         jobs: vec![vismae_proto::v1::JobSpec {
             name: "ingest".into(),
             depends_on: Vec::new(),
