@@ -234,6 +234,40 @@ fn what_accepts_connections_and_is_no_coordinator_is_not_waited_for() {
 }
 
 #[test]
+fn one_that_stands_by_takes_over_from_a_killed_leader_and_the_worker_finds_it() {
+    let folder = TempDir::new().unwrap();
+    phantom(folder.path());
+    let state = folder.path().join("state").to_string_lossy().into_owned();
+    let [first, second, first_admin, second_admin] = [free_port(), free_port(), free_port(), free_port()];
+    let up = |port: u16, admin: u16, standby: &[&str]| {
+        let mut up = command(&["up", "--listen", &format!("127.0.0.1:{port}"), "--state", &state]);
+        up.args(["--admin", &format!("127.0.0.1:{admin}")]).args(standby);
+        Process::start(up)
+    };
+    let urls = [first, second].map(|port| format!("http://127.0.0.1:{port}"));
+    let answers = |url: &str| vismae(&["jobs", "--coordinator", url]).status.success();
+    let mut leader = up(first, first_admin, &[]);
+    wait_for("the leader", || answers(&urls[0]));
+    let mut standby = up(second, second_admin, &["--standby"]);
+    let probe = |path: &str| std::panic::catch_unwind(|| scrape(second_admin, path)).unwrap_or_default();
+    wait_for("the one that stands by", || probe("/healthz").contains(" 200 OK"));
+    assert!(probe("/readyz").contains(" 503 "), "it is not ready while another leads");
+
+    let agent = agent_with_slots("node", 2, &urls.join(","));
+    succeed(&["submit", &endless(folder.path()), "--coordinator", &urls[0]]);
+    let pretrain = |url: &str| json(&["jobs", "-o", "json", "--coordinator", url])[0]["jobs"][1].clone();
+    wait_for("the pre-training", || pretrain(&urls[0])["progress"]["loss"].is_number());
+    let tasks = descendants(agent.id());
+    assert!(!answers(&urls[1]), "only one leads");
+    leader.kill();
+    wait_for("the next leader", || answers(&urls[1]));
+    wait_for("the worker", || pretrain(&urls[1])["progress"]["loss"].is_number());
+    assert_eq!((descendants(agent.id()), pretrain(&urls[1])["attempt"].as_u64()), (tasks, Some(0)));
+    assert!(probe("/readyz").contains(" 200 OK"));
+    assert_eq!(standby.end_gently(), Some(0));
+}
+
+#[test]
 fn training_goes_on_while_the_coordinator_is_killed_and_another_takes_its_place() {
     let folder = TempDir::new().unwrap();
     phantom(folder.path());

@@ -5,10 +5,11 @@ mod workers;
 
 use std::net::SocketAddr;
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vismae_coordinator::journal::{DurableJournal, JournalError};
-use vismae_coordinator::metrics;
 use vismae_coordinator::server::{Admin, Config, RunError, Running, ServeError, serve, serve_with};
+use vismae_coordinator::{leader, metrics};
 use vismae_shards::store::Store;
 
 use crate::failure::{Exit, Failure, OrFail as _};
@@ -25,6 +26,8 @@ const STATE_FOLDER: &str = "coordinator";
 pub(crate) struct Cluster {
     coordinator: Running,
     shutdown: CancellationToken,
+    /// Renews the sign of life, where others may stand by.
+    leading: Option<JoinHandle<()>>,
     workers: Option<Workers>,
 }
 
@@ -59,7 +62,8 @@ impl Cluster {
             };
             Failure::new(exit, error)
         })?;
-        Ok(Self { coordinator, shutdown, workers: None })
+        let leading = state.map(|state| tokio::spawn(leader::lead(state.object_store(), shutdown.clone())));
+        Ok(Self { coordinator, shutdown, leading, workers: None })
     }
 
     /// The URL of the coordinator.
@@ -119,7 +123,11 @@ impl Cluster {
             }
         }
         self.shutdown.cancel();
-        self.coordinator.ended().await.map_err(ended_badly)
+        let ended = self.coordinator.ended().await.map_err(ended_badly);
+        if let Some(leading) = self.leading.take() {
+            leading.await.or_fail(Exit::WorkFailed)?;
+        }
+        ended
     }
 }
 

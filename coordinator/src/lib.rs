@@ -8,6 +8,7 @@
 mod clock;
 mod driver;
 pub mod journal;
+pub mod leader;
 mod links;
 mod logs;
 pub mod metrics;

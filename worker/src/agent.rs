@@ -70,10 +70,10 @@ async fn keep_linked(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let mut reachable = Instant::now();
-    loop {
+    for coordinator in options.coordinator.iter().cycle() {
         let hello = Hello { tasks: slots.held(), ..hello.clone() };
         let attached = tokio::select! {
-            attached = attach(options, &hello) => attached,
+            attached = attach(coordinator, &hello) => attached,
             () = shutdown.cancelled() => return Ok(()),
             never = slots.tend() => match never {},
         };
@@ -100,18 +100,19 @@ async fn keep_linked(
         if reachable.elapsed() >= options.patience() {
             anyhow::bail!("{failure} (gave up after {:?}; see `--patience`)", options.patience());
         }
-        tracing::warn!(coordinator = options.coordinator, reason = failure, "not linked, trying again");
+        tracing::warn!(coordinator, reason = failure, "not linked, trying again");
         tokio::select! {
             () = tokio::time::sleep(RETRY_PAUSE) => {}
             () = shutdown.cancelled() => return Ok(()),
             never = slots.tend() => match never {},
         }
     }
+    anyhow::bail!("no coordinator is named, expected its address with `--coordinator`")
 }
 
 /// Connects to the coordinator and is welcomed by it.
-async fn attach(options: &AgentOptions, hello: &Hello) -> Result<Link, LinkEnd> {
-    let (coordinator, worker) = (&options.coordinator, &hello.worker);
+async fn attach(coordinator: &str, hello: &Hello) -> Result<Link, LinkEnd> {
+    let worker = &hello.worker;
     let channel = vismae_proto::client::connect(coordinator, RETRY_PAUSE * 5)
         .await
         .map_err(|error| LinkEnd::Lost(error.to_string()))?;

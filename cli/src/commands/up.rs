@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use vismae_coordinator::server::Config;
+use vismae_coordinator::{leader, metrics};
 use vismae_shards::store::Store;
 
 use super::LocalWorkers;
@@ -33,6 +36,9 @@ pub(super) struct Options {
     /// started last takes over. Without it, jobs are forgotten when it ends
     #[arg(long, value_name = "URL", env = "VISMAE_STATE")]
     state: Option<String>,
+    /// Wait while another coordinator leads on the same state, and take over when it is gone; until then only /healthz answers
+    #[arg(long, requires = "state")]
+    standby: bool,
     /// Listen on other addresses than this machine's own, where anyone who reaches the port may submit and cancel
     #[arg(long)]
     insecure: bool,
@@ -58,6 +64,14 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
     let mut interrupts = Interrupts::listen()?;
     let config = Config { insecure: options.insecure, ..Config::new(options.listen) };
     let state = options.state.as_deref().map(open_state).transpose()?;
+    if let (true, Some(state)) = (options.standby, &state) {
+        format.remark("standing by");
+        let admin = wait_in_line(options.admin, state);
+        tokio::select! {
+            waited = admin => waited?,
+            () = interrupts.next() => return Ok(()),
+        }
+    }
     let mut cluster = Cluster::start(config, Some(options.admin), state.as_ref()).await?;
     let view = UpView {
         coordinator: cluster.url(),
@@ -77,6 +91,20 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
     format.remark("stopping");
     let stopped = cluster.stop(&mut interrupts).await;
     outcome.and(stopped)
+}
+
+/// Waits until nobody leads. A pod that does so lives, and is not ready.
+async fn wait_in_line(admin: SocketAddr, state: &Store) -> Result<(), Failure> {
+    let listener = TcpListener::bind(admin)
+        .await
+        .map_err(|error| Failure::new(Exit::Unreachable, format!("`--admin {admin}` can't be listened on: {error}")))?;
+    let recorder = metrics::recorder().or_fail(Exit::WorkFailed)?;
+    let shutdown = CancellationToken::new();
+    let serving = vismae_proto::admin::serve(listener, move || recorder.render(), || false, shutdown.clone());
+    let serving = tokio::spawn(serving);
+    leader::stand_by(&*state.object_store()).await;
+    shutdown.cancel();
+    serving.await.or_fail(Exit::WorkFailed)?.or_fail(Exit::WorkFailed)
 }
 
 fn open_state(state: &str) -> Result<Store, Failure> {

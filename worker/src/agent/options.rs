@@ -11,9 +11,9 @@ use crate::cache::CacheOptions;
 /// Command line of `vismae-worker agent`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct AgentOptions {
-    /// Address of the coordinator.
-    #[arg(long, env = "VISMAE_COORDINATOR", default_value = "http://127.0.0.1:7340")]
-    pub coordinator: String,
+    /// Addresses of the coordinator and of those that stand by for it, with commas between them; tried one after the other.
+    #[arg(long, env = "VISMAE_COORDINATOR", default_value = "http://127.0.0.1:7340", value_delimiter = ',')]
+    pub coordinator: Vec<String>,
     /// Name of this worker, unique at the coordinator; on Kubernetes the pod's name.
     #[arg(long, env = "VISMAE_WORKER_NAME", value_parser = parse_name)]
     pub name: WorkerId,
