@@ -1,24 +1,63 @@
 //! `cargo xtask bench`: figures of this checkout beside those of others, measured in one run.
 
 mod contender;
+mod coordinator;
 mod corpus;
 mod figures;
 mod peers;
 mod table;
 
-use anyhow::Result;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
+use serde_json::Value;
+
+use crate::cargo;
+use crate::setup::Ready;
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// Reading, writing and ingesting images, and the order of an epoch
     Corpus(corpus::Options),
+    /// What a coordinator holds, and how quickly it answers
+    Coordinator(coordinator::Options),
 }
 
 /// Measures, and prints what came of it.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Corpus(options) => corpus::run(options),
+        Bench::Coordinator(options) => coordinator::run(options),
     }
+}
+
+/// Builds one program in release; gives its path.
+fn built(ready: &Ready, what: &[&str], name: &str) -> Result<PathBuf> {
+    let arguments = [&["build", "--release", "--locked"], what].concat();
+    let mut command = cargo::command(ready, &arguments);
+    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    eprintln!("building `{name}` in release");
+    let output = command.output().context("`cargo build` cannot be started")?;
+    if !output.status.success() {
+        bail!("`cargo {}` failed ({})", arguments.join(" "), output.status);
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let ours = messages.filter(|message| message["target"]["name"] == name);
+    let mut programs = ours.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    programs.next_back().context("`cargo build` made no program")
+}
+
+/// Runs a command to its end; gives its one line of answer.
+fn once(mut command: Command) -> Result<Value> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("`{program}` cannot be started"))?;
+    if !output.status.success() {
+        bail!("`{program}` failed ({}); its own words are above", output.status);
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.trim()).with_context(|| format!("`{program}` answered `{}`, expected JSON", text.trim()))
 }

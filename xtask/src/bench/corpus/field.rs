@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::Options;
+use crate::bench::{built, once};
 use crate::cargo;
 use crate::setup::Ready;
 
@@ -32,7 +33,7 @@ pub(super) struct Field {
 impl Field {
     /// Builds our program and makes frames and shards.
     pub(super) fn prepare(ready: &Ready, options: &Options) -> Result<Self> {
-        let program = build(ready)?;
+        let program = built(ready, &["--package", "vismae-shards", "--bench", "corpus"], "corpus")?;
         let folder = match &options.out {
             Some(out) => std::path::absolute(out).with_context(|| format!("`{}` is no usable path", out.display()))?,
             None => cargo::target_folder(ready)?.join("bench-corpus"),
@@ -95,7 +96,7 @@ impl Field {
 
     /// Runs our program or a peer's to its end; gives its one line of answer.
     pub(super) fn once(&self, name: &str, arguments: &[&Path]) -> Result<Value> {
-        answer_of(self.ours(name, arguments))
+        once(self.ours(name, arguments))
     }
 
     /// Whether processes can be kept on one core.
@@ -141,34 +142,6 @@ impl Field {
     pub(super) fn clear(&self) -> Result<()> {
         remove(&self.folder)
     }
-}
-
-/// Runs a command to its end; gives its one line of answer.
-pub(super) fn answer_of(mut command: Command) -> Result<Value> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("`{program}` cannot be started"))?;
-    if !output.status.success() {
-        bail!("`{program}` failed ({}); its own words are above", output.status);
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    serde_json::from_str(text.trim()).with_context(|| format!("`{program}` answered `{}`, expected JSON", text.trim()))
-}
-
-/// Builds the benchmark of the shards in release; gives the program.
-fn build(ready: &Ready) -> Result<PathBuf> {
-    let arguments = ["build", "--release", "--locked", "--package", "vismae-shards", "--bench", "corpus"];
-    let mut command = cargo::command(ready, arguments);
-    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-    eprintln!("building in release");
-    let output = command.output().context("`cargo build` cannot be started")?;
-    if !output.status.success() {
-        bail!("`cargo {}` failed ({})", arguments.join(" "), output.status);
-    }
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let ours = messages.filter(|message| message["target"]["name"] == "corpus");
-    let mut programs = ours.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    programs.next_back().context("`cargo build` made no program")
 }
 
 fn remove(folder: &Path) -> Result<()> {

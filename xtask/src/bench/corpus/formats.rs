@@ -6,9 +6,10 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
 use super::Section;
-use super::field::{Field, answer_of};
+use super::field::Field;
 use crate::bench::contender::{Contender, take_turns};
 use crate::bench::figures::{Spread, number, rates, short};
+use crate::bench::once;
 use crate::bench::peers::Peers;
 use crate::bench::table::Table;
 
@@ -18,7 +19,7 @@ pub(super) fn measure(field: &Field, peers: &Peers, rounds: usize) -> Result<Sec
     let list = field.scratch("formats.tsv");
     let mut listing = peers.command("list-formats")?;
     listing.arg(&list).arg(&field.data);
-    let files = answer_of(listing)?;
+    let files = once(listing)?;
     let mut decode = peers.command("decode")?;
     decode.arg(&list);
     let mut contenders = [

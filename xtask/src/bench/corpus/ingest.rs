@@ -4,9 +4,10 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Section;
-use super::field::{Field, answer_of};
+use super::field::Field;
 use crate::bench::contender::{Contender, take_turns};
 use crate::bench::figures::{Bar, Spread, number, numbers, short};
+use crate::bench::once;
 use crate::bench::peers::Peers;
 use crate::bench::table::Table;
 
@@ -54,7 +55,7 @@ pub(super) fn measure(field: &Field, peers: &Peers, rounds: usize) -> Result<Sec
     }
     let mut compare = peers.command("compare")?;
     compare.arg(&corpus).arg(&frames);
-    let agreement = answer_of(compare)?;
+    let agreement = once(compare)?;
     let mut notes = vec![format!("versions: {}", contenders[1].version)];
     notes.push(format!(
         "{} frames of vismae, evenly taken, beside the nearest of the script of the same set and modality: mean absolute \

@@ -1,0 +1,84 @@
+//! What `cargo xtask bench coordinator` loads a coordinator with: agents and users that speak the protocol over real connections. Each
+//! command answers with one line of JSON.
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures go to its output")]
+
+mod agents;
+mod jobs;
+mod process;
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// What may go wrong here ends the measurement with one message.
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+#[derive(Debug, Parser)]
+#[command(name = "load", about = "The load of `cargo xtask bench coordinator`")]
+struct Arguments {
+    /// URL of the coordinator
+    #[arg(long, global = true, default_value = "http://127.0.0.1:7340")]
+    url: String,
+    /// Process of the coordinator, whose time and memory are told
+    #[arg(long, global = true, default_value_t = 0)]
+    process: u32,
+    /// Given by `cargo bench`
+    #[arg(long, hide = true, global = true)]
+    bench: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Agents that do nothing but say each second that they are alive
+    Heartbeats {
+        /// Agents, a connection each
+        agents: usize,
+        /// Seconds measured, once all are connected
+        seconds: u64,
+    },
+    /// Submissions one after the other on many connections, as fast as they are taken
+    Admit {
+        /// Pipelines of one job
+        pipelines: usize,
+    },
+    /// Submissions at a steady rate
+    Paced {
+        /// Each second
+        rate: u64,
+        /// Seconds
+        seconds: u64,
+    },
+    /// From a submission to the start at an agent with a free slot
+    Start {
+        /// One after the other
+        pipelines: usize,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { url, process, command, .. } = Arguments::parse();
+    let outcome = match command {
+        Command::Heartbeats { agents, seconds } => {
+            agents::heartbeats(&url, process, agents, Duration::from_secs(seconds)).await
+        }
+        Command::Admit { pipelines } => jobs::admit(&url, process, pipelines).await,
+        Command::Paced { rate, seconds } => jobs::paced(&url, rate, Duration::from_secs(seconds)).await,
+        Command::Start { pipelines } => jobs::start(&url, pipelines).await,
+    };
+    match outcome {
+        Ok(figures) => {
+            println!("{figures}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! `cargo xtask bench coordinator`: what a coordinator holds and how quickly it answers, as one process with its state on this disk and
+//! real connections.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::figures::{Bar, number, short};
+use super::table::Table;
+use super::{built, once};
+use crate::cargo;
+use crate::setup::{self, Ready};
+
+/// How long a coordinator may take to answer.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the measurement may be told.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Agents that are connected at once
+    #[arg(long, default_value_t = 10_000)]
+    agents: usize,
+    /// Pipelines that are queued
+    #[arg(long, default_value_t = 50_000)]
+    pipelines: usize,
+    /// Print JSON in place of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// A coordinator of the release build, ended with this value.
+struct Coordinator {
+    child: Child,
+    url: String,
+}
+
+/// The built programs, and where the state goes.
+struct Ground {
+    vismae: PathBuf,
+    load: PathBuf,
+    folder: PathBuf,
+}
+
+/// Builds in release, loads coordinators one after the other and prints the table.
+pub(super) fn run(options: &Options) -> Result<()> {
+    let ready = setup::run()?;
+    let ground = Ground::prepare(&ready)?;
+    let (agents, pipelines) = (options.agents.to_string(), options.pipelines.to_string());
+
+    eprintln!("{agents} agents");
+    let coordinator = ground.start("idle")?;
+    let living = ground.load(&coordinator, &["heartbeats", &agents, "20"])?;
+    drop(coordinator);
+
+    eprintln!("submissions");
+    let coordinator = ground.start("queue")?;
+    let starts = ground.load(&coordinator, &["start", "200"])?;
+    let paced = ground.load(&coordinator, &["paced", "100", "20"])?;
+    let admitted = ground.load(&coordinator, &["admit", &pipelines])?;
+    drop(coordinator);
+
+    eprintln!("a restart");
+    let began = Instant::now();
+    let coordinator = ground.start("queue")?;
+    let restart = json!({ "seconds": began.elapsed().as_secs_f64() });
+    drop(coordinator);
+    ground.clear()?;
+
+    let figures = json!({
+        "cores": std::thread::available_parallelism().map_or(1, usize::from),
+        "heartbeats": living, "start": starts, "paced": paced, "admit": admitted, "restart": restart,
+    });
+    if options.json {
+        println!("{figures:#}")
+    } else {
+        println!("{}", table(options, &figures)?)
+    }
+    Ok(())
+}
+
+fn table(options: &Options, figures: &Value) -> Result<Table> {
+    let mut table = Table::new(&["", "figure", "bar", ""]);
+    let mut row = |words: String, section: &str, path: &[&str], unit: f64, bar: Option<Bar>| -> Result<()> {
+        let (last, folders) = path.split_last().context("a figure has a name")?;
+        let found = folders.iter().fold(&figures[section], |value, key| &value[*key]);
+        let figure = number(found, last)? * unit;
+        let verdict = bar.map_or("", |bar| bar.verdict(figure));
+        table.row(vec![words, short(figure), bar.map(|bar| bar.to_string()).unwrap_or_default(), verdict.to_owned()]);
+        Ok(())
+    };
+    let (agents, pipelines) = (options.agents, options.pipelines);
+    let mib = 1.0 / 1_048_576.0;
+    row(
+        format!("{agents} agents that say each second that they live: cores"),
+        "heartbeats",
+        &["cores"],
+        1.0,
+        Some(Bar::Below(0.5)),
+    )?;
+    row("their memory, MB".to_owned(), "heartbeats", &["bytes"], 1e-6, Some(Bar::Below(500.0)))?;
+    row("agents lost meanwhile".to_owned(), "heartbeats", &["lost"], 1.0, Some(Bar::Below(1.0)))?;
+    row(
+        "from submission to start at a free slot, median, ms".to_owned(),
+        "start",
+        &["latency", "p50_ms"],
+        1.0,
+        Some(Bar::Below(100.0)),
+    )?;
+    row(
+        "100 submissions a second, kept and acknowledged: 99 of 100 within, ms".to_owned(),
+        "paced",
+        &["latency", "p99_ms"],
+        1.0,
+        Some(Bar::Below(250.0)),
+    )?;
+    row(
+        format!("{pipelines} pipelines queued, as fast as they are taken: a second"),
+        "admit",
+        &["per_second"],
+        1.0,
+        Some(Bar::AtLeast(500.0)),
+    )?;
+    row("memory with all of them, MiB".to_owned(), "admit", &["bytes"], mib, None)?;
+    row(
+        "restart with all of them, until it answers, s".to_owned(),
+        "restart",
+        &["seconds"],
+        1.0,
+        Some(Bar::Below(3.0)),
+    )?;
+    Ok(table)
+}
+
+impl Ground {
+    fn prepare(ready: &Ready) -> Result<Self> {
+        let folder = cargo::target_folder(ready)?.join("bench-coordinator");
+        let ground = Self {
+            vismae: built(ready, &["--package", "vismae-cli", "--bin", "vismae"], "vismae")?,
+            load: built(ready, &["--package", "vismae-coordinator", "--bench", "load"], "load")?,
+            folder,
+        };
+        ground.clear()?;
+        Ok(ground)
+    }
+
+    /// Starts a coordinator on a state and waits until it answers.
+    fn start(&self, state: &str) -> Result<Coordinator> {
+        let (port, admin) = (free_port()?, free_port()?);
+        let url = format!("http://127.0.0.1:{port}");
+        let mut command = Command::new(&self.vismae);
+        command.args(["up", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")]);
+        command.arg("--state").arg(self.folder.join(state)).env("RUST_LOG", "warn");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("`vismae` cannot be started")?;
+        let mut coordinator = Coordinator { child, url };
+        let began = Instant::now();
+        let asks = |url: &str| {
+            let mut jobs = Command::new(&self.vismae);
+            jobs.args(["workers", "--coordinator", url]).stdout(Stdio::null()).stderr(Stdio::null());
+            jobs.status().is_ok_and(|status| status.success())
+        };
+        while !asks(&coordinator.url) {
+            if let Some(status) = coordinator.child.try_wait()? {
+                bail!("the coordinator ended ({status}); its words are above");
+            }
+            if began.elapsed() > PATIENCE {
+                bail!("the coordinator does not answer within {PATIENCE:?}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(coordinator)
+    }
+
+    fn load(&self, coordinator: &Coordinator, arguments: &[&str]) -> Result<Value> {
+        let mut command = Command::new(&self.load);
+        command.args(["--url", &coordinator.url, "--process", &coordinator.child.id().to_string()]).args(arguments);
+        once(command)
+    }
+
+    fn clear(&self) -> Result<()> {
+        remove(&self.folder)
+    }
+}
+
+/// Ended as by a power cut: what it has acknowledged is kept all the same.
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the next answer would have told.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("this machine has no free port")?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match folder.exists() {
+        true => fs::remove_dir_all(folder).with_context(|| format!("`{}` cannot be removed", folder.display())),
+        false => Ok(()),
+    }
+}
