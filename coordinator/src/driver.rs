@@ -7,8 +7,10 @@
 mod handle;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vismae_core::coordinator::Coordinator;
 use vismae_core::effect::{Answer, CancelError, Effects, JoinError};
@@ -29,6 +31,8 @@ use crate::watchers::Watchers;
 /// Events waiting for the core, which needs microseconds for one: a burst from every agent at once.
 const QUEUE: usize = 1024;
 
+/// How long a change may wait to be shown in the metrics: counting all jobs for each would cost more than deciding about them.
+const SHOWN_AFTER: Duration = Duration::from_millis(200);
 /// Requests served between two writes of records, at most.
 const TOGETHER: usize = 512;
 
@@ -63,6 +67,8 @@ pub(crate) struct Driver<J> {
     links: Links,
     logs: Logs,
     watchers: Watchers,
+    /// When what has changed is shown in the metrics; none while nothing has.
+    observe: Option<Instant>,
 }
 
 /// A request whose part in the core is done.
@@ -84,7 +90,7 @@ impl<J: Journal> Driver<J> {
     /// A driver and the handle to it. Nothing happens before [`Driver::run`].
     pub(crate) fn new(core: Coordinator, clock: Clock, journal: J, links: Links, logs: Logs) -> (Self, Handle) {
         let (sender, requests) = mpsc::channel(QUEUE);
-        let driver = Self { core, clock, journal, requests, links, logs, watchers: Watchers::default() };
+        let driver = Self { core, clock, journal, requests, links, logs, watchers: Watchers::default(), observe: None };
         (driver, Handle::new(sender, clock))
     }
 
@@ -107,6 +113,10 @@ impl<J: Journal> Driver<J> {
                     None => break,
                     Some(request) => requests.push_back(request),
                 },
+                () = at(self.observe) => {
+                    metrics::observe(&self.core);
+                    self.observe = None;
+                }
                 () = at(deadline) => requests.push_back(Request::Take(Event::Tick, Reply::None)),
             }
             while !requests.is_empty() {
@@ -125,7 +135,7 @@ impl<J: Journal> Driver<J> {
     /// Hands requests to the core, keeps the records of all of them at once, and carries out what follows. Returns the workers that
     /// could not be reached.
     async fn serve(&mut self, requests: VecDeque<Request>) -> Result<Vec<Lease>, JournalError> {
-        let (mut records, mut worth_observing) = (Vec::new(), false);
+        let mut records = Vec::new();
         let steps: Vec<Step> = requests
             .into_iter()
             .map(|request| match request {
@@ -136,7 +146,9 @@ impl<J: Journal> Driver<J> {
                     };
                     let mut effects = Effects::default();
                     self.core.handle(self.clock.now(), event, &mut effects);
-                    worth_observing |= !effects.persist.is_empty() || !effects.facts.is_empty();
+                    if !effects.persist.is_empty() || !effects.facts.is_empty() {
+                        self.observe.get_or_insert_with(|| Instant::now() + SHOWN_AFTER);
+                    }
                     records.append(&mut effects.persist);
                     Step::Act(Box::new(Act { over, effects, reply }))
                 }
@@ -163,9 +175,6 @@ impl<J: Journal> Driver<J> {
                     reply.send(known.then(|| self.watchers.watch(pipeline))).ok();
                 }
             }
-        }
-        if worth_observing {
-            metrics::observe(&self.core);
         }
         Ok(lost)
     }
@@ -217,7 +226,7 @@ impl<J: Journal> Driver<J> {
     }
 }
 
-async fn at(deadline: Option<tokio::time::Instant>) {
+async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -14,6 +14,7 @@ use crate::event::{Event, RequestId, TaskReport};
 use crate::ids::{JobId, PipelineId, WorkerId};
 use crate::job::Job;
 use crate::pipeline::{Pipeline, Turn};
+use crate::schedule::Room;
 use crate::time::MonoTime;
 use crate::worker::Worker;
 
@@ -33,9 +34,15 @@ pub struct Coordinator {
     requests: BTreeMap<RequestId, u64>,
     /// Pipelines that are not over, in the order of their turns.
     open: BTreeSet<Turn>,
+    /// Those of them in which some job has had slots: only there something can be due or running.
+    begun: BTreeSet<Turn>,
     /// Pipelines that are over, in the order they ended.
     ended: VecDeque<u64>,
     workers: BTreeMap<WorkerId, Worker>,
+    /// No worker's lease ends before.
+    leases_until: MonoTime,
+    /// The slots as the last look at all waiting jobs has left them, as long as nothing but submissions has happened since.
+    room: Option<Room>,
     /// Workers that hold tasks by the records of an earlier coordinator and have not come back yet, and how long they may take.
     awaited: BTreeMap<WorkerId, MonoTime>,
     next_pipeline: u64,
@@ -51,8 +58,11 @@ impl Coordinator {
             names: BTreeMap::new(),
             requests: BTreeMap::new(),
             open: BTreeSet::new(),
+            begun: BTreeSet::new(),
             ended: VecDeque::new(),
             workers: BTreeMap::new(),
+            leases_until: MonoTime::default(),
+            room: None,
             awaited: BTreeMap::new(),
             next_pipeline: 1,
             next_lease: 1,
@@ -61,7 +71,9 @@ impl Coordinator {
 
     /// Takes in one event, and adds everything that follows from it to the effects.
     pub fn handle(&mut self, now: MonoTime, event: Event, effects: &mut Effects) {
+        let submitted_from = self.next_pipeline;
         let quiet = matches!(event, Event::WorkerHeard(_) | Event::Task { report: TaskReport::Progress(_), .. });
+        let submission = matches!(event, Event::SubmitPipeline { .. });
         match event {
             Event::SubmitPipeline { spec, request } => {
                 effects.answer = Some(Answer::Submitted(self.submit(now, spec, request, effects)));
@@ -86,15 +98,18 @@ impl Coordinator {
         if quiet && self.next_deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
+        if !submission || self.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.room = None;
+        }
         self.expire(now, effects);
-        self.settle(now, effects);
+        self.settle(now, submitted_from, effects);
     }
 
     /// When [`Event::Tick`] must be handled if nothing else happens before.
     pub fn next_deadline(&self) -> Option<MonoTime> {
-        let leases = self.workers.values().map(|worker| worker.heard.after(self.lease));
-        let jobs = self.open_pipelines().flat_map(|pipeline| &pipeline.jobs).filter_map(|job| job.state.deadline());
-        leases.chain(jobs).chain(self.return_deadline()).min()
+        let leases = (!self.workers.is_empty()).then_some(self.leases_until);
+        let jobs = self.begun_jobs().filter_map(|job| job.state.deadline());
+        jobs.chain(leases).chain(self.return_deadline()).min()
     }
 
     /// The pipeline of that name.
@@ -117,8 +132,9 @@ impl Coordinator {
         self.workers.values()
     }
 
-    fn open_pipelines(&self) -> impl Iterator<Item = &Pipeline> {
-        self.open.iter().filter_map(|turn| self.pipelines.get(&turn.number))
+    /// The jobs of pipelines that are not over and in which some job has had slots.
+    fn begun_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.begun.iter().filter_map(|turn| self.pipelines.get(&turn.number)).flat_map(|pipeline| &pipeline.jobs)
     }
 
     fn job_mut(&mut self, id: &JobId) -> Option<&mut Job> {

@@ -71,13 +71,15 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Notes which pipelines are over, and drops the oldest of them when there are too many.
+    /// Notes which of the pipelines that have changed are over, and drops the oldest of them when there are too many.
     pub(super) fn retire(&mut self, effects: &mut Effects) {
-        let is_over = |turn: &Turn| self.pipelines.get(&turn.number).is_none_or(Pipeline::is_over);
-        let over: Vec<Turn> = self.open.iter().copied().filter(is_over).collect();
+        let changed = effects.changed.iter().filter_map(|id| self.pipeline(id));
+        let over: Vec<Turn> = changed.filter(|pipeline| pipeline.is_over()).map(Pipeline::turn).collect();
         for turn in over {
-            self.open.remove(&turn);
-            self.ended.push_back(turn.number);
+            self.begun.remove(&turn);
+            if self.open.remove(&turn) {
+                self.ended.push_back(turn.number);
+            }
         }
         while self.ended.len() > KEPT_PIPELINES {
             let oldest = self.ended.pop_front().and_then(|number| self.pipelines.remove(&number));

@@ -54,6 +54,9 @@ impl Coordinator {
                 ended.insert((pipeline.ended(), number), number);
             } else {
                 core.open.insert(pipeline.turn());
+                if pipeline.jobs.iter().any(|job| job.attempts > 0) {
+                    core.begun.insert(pipeline.turn());
+                }
             }
         }
         core.ended = ended.into_values().collect();
@@ -139,8 +142,7 @@ impl Coordinator {
 
     /// The tasks that are not over and were placed on a worker, with the index of their slot.
     fn expected_on(&self, worker: &WorkerId) -> Vec<(TaskId, u32)> {
-        let jobs = self.open_pipelines().flat_map(|pipeline| &pipeline.jobs);
-        let live = jobs.filter_map(|job| Some(job.state.gang()?.live(&job.id)));
+        let live = self.begun_jobs().filter_map(|job| Some(job.state.gang()?.live(&job.id)));
         live.flatten().filter(|(_, slot)| slot.worker == *worker).map(|(task, slot)| (task, slot.index)).collect()
     }
 

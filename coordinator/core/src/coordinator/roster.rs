@@ -22,6 +22,10 @@ impl Coordinator {
             return Err(JoinError::NoSlots(arrival.worker));
         }
         let held = arrival.tasks.clone();
+        self.leases_until = match self.workers.is_empty() {
+            true => now.after(self.lease),
+            false => self.leases_until.min(now.after(self.lease)),
+        };
         let worker = Worker::new(arrival, self.next_lease, now);
         self.next_lease += 1;
         let lease = worker.lease.clone();
@@ -99,14 +103,18 @@ impl Coordinator {
 
     /// Does what is due: ends the stay of silent workers, and the wait for tasks that neither come up nor stop.
     pub(super) fn expire(&mut self, now: MonoTime, effects: &mut Effects) {
-        let silent = self.workers.values().filter(|worker| worker.heard.after(self.lease) <= now);
-        let silent: Vec<Lease> = silent.map(|worker| worker.lease.clone()).collect();
-        for lease in silent {
-            self.dismiss(now, lease, format!("silent for {} s", self.lease.as_secs_f64()), effects);
+        if self.leases_until <= now {
+            let silent = self.workers.values().filter(|worker| worker.heard.after(self.lease) <= now);
+            let silent: Vec<Lease> = silent.map(|worker| worker.lease.clone()).collect();
+            for lease in silent {
+                self.dismiss(now, lease, format!("silent for {} s", self.lease.as_secs_f64()), effects);
+            }
+            // Those that were heard since the last look have until then.
+            let ends = self.workers.values().map(|worker| worker.heard.after(self.lease));
+            self.leases_until = ends.min().unwrap_or_default();
         }
         self.give_up_awaited(now, effects);
-        let due = self.open_pipelines().flat_map(|pipeline| &pipeline.jobs);
-        let due = due.filter(|job| job.state.deadline().is_some_and(|deadline| deadline <= now));
+        let due = self.begun_jobs().filter(|job| job.state.deadline().is_some_and(|deadline| deadline <= now));
         let due: Vec<_> = due.map(|job| (job.id.clone(), job.state.clone())).collect();
         for (id, state) in due {
             match state {

@@ -6,30 +6,50 @@ use super::Coordinator;
 use crate::effect::Effects;
 use crate::ids::{JobId, SlotId, TaskId};
 use crate::job::{Input, JobState};
+use crate::pipeline::Turn;
 use crate::reason::Reason;
 use crate::schedule::{Room, Seat, victims};
 use crate::time::MonoTime;
 use crate::worker::WorkerState;
 
 impl Coordinator {
-    /// Brings everything to rest: afterwards no job waits for what can't come, or for slots it could have.
-    pub(super) fn settle(&mut self, now: MonoTime, effects: &mut Effects) {
-        for turn in &self.open {
-            let Some(pipeline) = self.pipelines.get_mut(&turn.number) else { continue };
+    /// Brings everything to rest: afterwards no job waits for what can't come, or for slots it could have. Pipelines from a number on
+    /// have been submitted just now.
+    pub(super) fn settle(&mut self, now: MonoTime, submitted_from: u64, effects: &mut Effects) {
+        for id in effects.changed.clone() {
+            let Some(pipeline) = self.names.get(&id).and_then(|number| self.pipelines.get_mut(number)) else {
+                continue;
+            };
             while let Some((job, because)) = pipeline.abandoned() {
                 let Some(job) = pipeline.job_mut(&job) else { break };
                 job.transition(now, Input::Abandon(because), effects);
             }
         }
         self.retire(effects);
-        self.schedule(now, effects);
+        let newcomers: Vec<Turn> =
+            self.pipelines.range(submitted_from..).map(|(_, pipeline)| pipeline.turn()).collect();
+        match self.room.take() {
+            // Where only submissions have happened, no one else finds more than before, unless a newcomer goes before the next in turn.
+            Some(room) if newcomers.iter().all(|turn| self.claimant(&room).is_none_or(|claim| claim < *turn)) => {
+                self.schedule(now, room, &newcomers, effects);
+            }
+            _ => {
+                let all: Vec<Turn> = self.open.iter().copied().collect();
+                self.schedule(now, self.room(), &all, effects);
+            }
+        }
     }
 
-    /// Gives slots to waiting jobs: pipelines of higher priority first, then earlier ones, and in a pipeline the jobs written first.
-    /// The first job that finds too few may have the tasks of lower ones stopped.
-    fn schedule(&mut self, now: MonoTime, effects: &mut Effects) {
-        let mut room = self.room();
-        for turn in &self.open {
+    /// The turn of the job that has the next claim on free slots.
+    fn claimant(&self, room: &Room) -> Option<Turn> {
+        Some(self.pipeline(&room.claim.as_ref()?.pipeline)?.turn())
+    }
+
+    /// Gives slots to waiting jobs of pipelines in their turn, which is by priority and then by age, and in a pipeline to the jobs written
+    /// first. The first job that finds too few may have the tasks of lower ones stopped.
+    fn schedule(&mut self, now: MonoTime, mut room: Room, turns: &[Turn], effects: &mut Effects) {
+        let claimed = room.claim.clone();
+        for turn in turns {
             let Some(pipeline) = self.pipelines.get_mut(&turn.number) else { continue };
             for index in 0..pipeline.jobs.len() {
                 let job = &pipeline.jobs[index];
@@ -52,15 +72,17 @@ impl Coordinator {
                                 worker.occupy(slot.index, task);
                             }
                         }
+                        self.begun.insert(*turn);
                         Input::Place { seats, store_url: &pipeline.store_url }
                     }
                 };
                 pipeline.jobs[index].transition(now, input, effects);
             }
         }
-        if let Some(job) = room.claim.take() {
-            self.preempt(now, &job, room.free, effects);
+        if let Some(job) = room.claim.clone().filter(|_| room.claim != claimed) {
+            self.preempt(now, &job, room.free.clone(), effects);
         }
+        self.room = Some(room);
     }
 
     /// Stops gangs of lower priority where that gives a job its slots, and no more of them than it takes. What is stopping already
@@ -74,7 +96,7 @@ impl Coordinator {
         };
         let mut soon = free;
         let mut lower = Vec::new();
-        for pipeline in self.open_pipelines() {
+        for pipeline in self.begun.iter().filter_map(|turn| self.pipelines.get(&turn.number)) {
             for other in &pipeline.jobs {
                 let Some(gang) = other.state.gang() else { continue };
                 let seats = gang.live(&other.id).filter_map(|(_, slot)| self.seat(slot));

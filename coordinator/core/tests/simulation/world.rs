@@ -1,5 +1,6 @@
 //! The world that a coordinator lives in: agents, their processes, the disk that its records go to, and the rules.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{JobId, SlotId, TaskId, WorkerId};
 use vismae_core::job::JobState;
+use vismae_core::reason::Reason;
+use vismae_core::schedule::solve;
 use vismae_core::spec::{Demand, PipelineSpec};
 use vismae_core::time::MonoTime;
-use vismae_core::worker::{Arrival, HeldTask, Lease};
+use vismae_core::worker::{Arrival, HeldTask, Lease, WorkerState};
 
 use crate::cluster::*;
 
@@ -404,7 +407,29 @@ impl World {
         }
         occupied.retain(|_, task| live.contains(task));
         assert_eq!(held, occupied, "jobs and workers disagree about who runs what");
+        self.check_that_nobody_waits_in_vain();
         assert!(self.core.next_deadline().is_none_or(|deadline| deadline > self.now), "something is overdue");
+    }
+
+    /// The first job in turn that could run has no room; all others wait behind it.
+    fn check_that_nobody_waits_in_vain(&self) {
+        let workers = self.core.workers().filter(|worker| worker.state == WorkerState::Active);
+        let slots = workers.flat_map(|worker| worker.slots());
+        let free: Vec<_> = slots.filter(|(_, slot)| slot.task.is_none()).map(|(id, slot)| (id, slot.device)).collect();
+        let mut pipelines: Vec<_> = self.core.pipelines().filter(|pipeline| !pipeline.is_over()).collect();
+        pipelines.sort_by_key(|pipeline| (Reverse(pipeline.priority), pipeline.number));
+        for job in pipelines.iter().flat_map(|pipeline| &pipeline.jobs) {
+            match &job.state {
+                JobState::Waiting(Reason::Slots { .. }) => {
+                    assert_eq!(solve(job.demand(), &free), None, "{} could run", job.id);
+                    return;
+                }
+                JobState::Waiting(Reason::Queued | Reason::Behind { .. }) => {
+                    panic!("{} waits behind nobody: {}", job.id, job.state)
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Faults stop: enough workers stay, and every process does what it should, until nothing is left to do.
