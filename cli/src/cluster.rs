@@ -26,8 +26,8 @@ const STATE_FOLDER: &str = "coordinator";
 pub(crate) struct Cluster {
     coordinator: Running,
     shutdown: CancellationToken,
-    /// Renews the sign of life, where others may stand by.
-    leading: Option<JoinHandle<()>>,
+    /// Renews the sign of life, where others may stand by, until its token is cancelled.
+    leading: Option<(JoinHandle<()>, CancellationToken)>,
     workers: Option<Workers>,
 }
 
@@ -62,7 +62,10 @@ impl Cluster {
             };
             Failure::new(exit, error)
         })?;
-        let leading = state.map(|state| tokio::spawn(leader::lead(state.object_store(), shutdown.clone())));
+        let leading = state.map(|state| {
+            let ended = CancellationToken::new();
+            (tokio::spawn(leader::lead(state.object_store(), ended.clone())), ended)
+        });
         Ok(Self { coordinator, shutdown, leading, workers: None })
     }
 
@@ -124,7 +127,9 @@ impl Cluster {
         }
         self.shutdown.cancel();
         let ended = self.coordinator.ended().await.map_err(ended_badly);
-        if let Some(leading) = self.leading.take() {
+        // Not before the last record is kept: whoever stands by would end this one in the middle of it.
+        if let Some((leading, led)) = self.leading.take() {
+            led.cancel();
             leading.await.or_fail(Exit::WorkFailed)?;
         }
         ended

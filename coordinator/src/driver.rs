@@ -33,6 +33,8 @@ const QUEUE: usize = 1024;
 
 /// How long a change may wait to be shown in the metrics: counting all jobs for each would cost more than deciding about them.
 const SHOWN_AFTER: Duration = Duration::from_millis(200);
+/// A write of records that takes longer holds up the heartbeats of workers too long to blame them for it.
+const SLOW_WRITE: Duration = Duration::from_millis(500);
 /// Requests served between two writes of records, at most.
 const TOGETHER: usize = 512;
 
@@ -157,7 +159,13 @@ impl<J: Journal> Driver<J> {
             })
             .collect();
         if !records.is_empty() {
+            let began = Instant::now();
             self.journal.append(&records).await?;
+            let took = began.elapsed();
+            if took > SLOW_WRITE {
+                tracing::warn!(seconds = took.as_secs_f64(), "records were slow to keep");
+                self.core.excuse(took);
+            }
         }
         let mut lost = Vec::new();
         for step in steps {

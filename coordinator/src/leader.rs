@@ -29,16 +29,24 @@ pub async fn lead(store: Arc<dyn ObjectStore>, shutdown: CancellationToken) {
             () = shutdown.cancelled() => break,
         }
         let sign = PutPayload::from(format!("{own} {count}"));
-        if let Err(error) = store.put(&path, sign).await {
+        let renewed = tokio::select! {
+            renewed = store.put(&path, sign) => renewed,
+            () = shutdown.cancelled() => break,
+        };
+        if let Err(error) = renewed {
             tracing::warn!(%error, "the sign of life can't be renewed: a coordinator that stands by may take over");
         }
     }
-    // Unless another one leads already.
-    let sign = look(&*store, &path).await;
-    if sign.is_ok_and(|sign| sign.is_some_and(|sign| sign.starts_with(own.as_bytes())))
-        && let Err(error) = store.delete(&path).await
-    {
-        tracing::warn!(%error, "the sign of life can't be taken away: who stands by waits for its silence");
+    if !matches!(tokio::time::timeout(SILENCE, take_away(&*store, &path, &own)).await, Ok(Ok(()))) {
+        tracing::warn!("the sign of life can't be taken away: who stands by waits for its silence");
+    }
+}
+
+/// Unless another one leads already.
+async fn take_away(store: &dyn ObjectStore, path: &Path, own: &str) -> object_store::Result<()> {
+    match look(store, path).await? {
+        Some(sign) if sign.starts_with(own.as_bytes()) => store.delete(path).await,
+        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@ mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,9 +23,9 @@ use vismae_coordinator::metrics;
 use vismae_coordinator::server::{Admin, Config, ServeError, serve, serve_with};
 use vismae_core::effect::Record;
 use vismae_proto::convert::pipeline_to_wire;
-use vismae_proto::v1::SubmitPipelineRequest;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{Cause, Failed, Progress, State};
+use vismae_proto::v1::{ListWorkersRequest, SubmitPipelineRequest};
 use wire::{Agent, Coordinator, any_port, in_time, single};
 
 #[tokio::test]
@@ -166,5 +167,49 @@ async fn metrics_are_exported_under_their_names() {
     ] {
         assert!(text.contains(series), "`{series}` is missing in\n{text}");
     }
+    coordinator.stop().await;
+}
+
+/// A journal on a store that is slow for a while.
+struct Slow(Duration);
+
+impl Journal for Slow {
+    async fn append(&mut self, _: &[Record]) -> Result<(), JournalError> {
+        tokio::time::sleep(self.0).await;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn workers_are_not_blamed_for_a_store_that_is_slow() {
+    let (lease, shutdown) = (Duration::from_secs(1), CancellationToken::new());
+    let config = Config { lease, ..Config::new(any_port()) };
+    let running = serve_with(Slow(lease * 2), Vec::new(), config, None, shutdown.clone()).await.unwrap();
+    let coordinator = Coordinator::of(running, shutdown).await;
+    let mut agents = Vec::new();
+    for name in ["w0", "w1"] {
+        agents.push(Agent::attach(&coordinator, name, 1).await);
+    }
+    let spec = single();
+    let submitted = coordinator.submit(&spec);
+    let live = async {
+        loop {
+            for agent in &agents {
+                agent.heartbeat().await;
+            }
+            tokio::time::sleep(lease / 10).await;
+        }
+    };
+    tokio::select! {
+        _ = submitted => {}
+        () = live => {}
+    }
+    // Time for whoever would be given up.
+    tokio::time::sleep(lease / 2).await;
+    let workers = coordinator.workers().list_workers(ListWorkersRequest::default()).await.unwrap().into_inner();
+    assert_eq!(workers.workers.len(), 2, "both have said all the time that they live");
+    let starts: Vec<_> = agents.iter_mut().map(|agent| Box::pin(agent.command())).collect();
+    let (started, ..) = in_time(futures::future::select_all(starts)).await;
+    assert!(started.0.starts_with("demo.ingest"), "{started:?}");
     coordinator.stop().await;
 }

@@ -15,6 +15,7 @@ use object_store::{GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, 
 use retry::retried;
 
 pub use open::OpenStoreError;
+use open::Writes;
 
 /// Why reading or writing an object failed.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +85,20 @@ impl Store {
     /// [`OpenStoreError`] when the URL has another scheme, or the folder or bucket cannot be used. No bucket is asked for
     /// anything yet.
     pub fn open(url: &str) -> Result<Self, OpenStoreError> {
-        let open::Opened { inner, url, patience } = open::open(url)?;
+        Self::open_with(url, Writes::Cached)
+    }
+
+    /// As [`Store::open`], for what must outlive a loss of power: a write to a folder has been done once its disk has it. Buckets
+    /// always keep what they acknowledge.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_synced(url: &str) -> Result<Self, OpenStoreError> {
+        Self::open_with(url, Writes::Synced)
+    }
+
+    fn open_with(url: &str, writes: Writes) -> Result<Self, OpenStoreError> {
+        let open::Opened { inner, url, patience } = open::open(url, writes)?;
         Ok(Self { inner, url: url.into(), patience })
     }
 

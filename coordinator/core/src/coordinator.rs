@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::effect::{Answer, Effects};
 use crate::event::{Event, RequestId, TaskReport};
 use crate::ids::{JobId, PipelineId, WorkerId};
-use crate::job::Job;
+use crate::job::{Job, JobState};
 use crate::pipeline::{Pipeline, Turn};
 use crate::schedule::Room;
 use crate::time::MonoTime;
@@ -103,6 +103,25 @@ impl Coordinator {
         }
         self.expire(now, effects);
         self.settle(now, submitted_from, effects);
+    }
+
+    /// Takes back a time in which nothing could be heard, as while records were being kept: nobody's silence, and no wait for anybody,
+    /// is counted for so long.
+    pub fn excuse(&mut self, time: Duration) {
+        let later = |moment: &mut MonoTime| *moment = moment.after(time);
+        self.workers.values_mut().for_each(|worker| later(&mut worker.heard));
+        self.awaited.values_mut().for_each(later);
+        later(&mut self.leases_until);
+        for turn in &self.begun {
+            let jobs = self.pipelines.get_mut(&turn.number).into_iter().flat_map(|pipeline| &mut pipeline.jobs);
+            for job in jobs {
+                match &mut job.state {
+                    JobState::Running(gang) if gang.is_gathering() => later(&mut gang.placed),
+                    JobState::Stopping { since, .. } => later(since),
+                    _ => {}
+                }
+            }
+        }
     }
 
     /// When [`Event::Tick`] must be handled if nothing else happens before.

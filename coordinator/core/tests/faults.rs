@@ -5,13 +5,14 @@ mod cluster;
 use std::time::Duration;
 
 use cluster::*;
+use vismae_core::coordinator::Coordinator;
 use vismae_core::effect::{Close, Command, Effects, JoinError};
 use vismae_core::event::{Event, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::Generation;
 use vismae_core::job::{READY_TIMEOUT, STOP_TIMEOUT};
 use vismae_core::pipeline::PipelineState;
-use vismae_core::worker::Lease;
+use vismae_core::worker::{HeldTask, Lease};
 
 /// A pre-training of two on two workers, both up, and a fine-tune that needs it.
 fn running() -> Cluster {
@@ -241,4 +242,31 @@ fn cancelling_ends_the_wait_for_another_try() {
     cluster.stopped("demo.a/0/1");
     cluster.cancel("demo").unwrap();
     cluster.expect("demo.a", "cancelled", "the pipeline was cancelled");
+}
+
+#[test]
+fn an_old_end_does_not_take_the_slot_of_the_task_that_has_it_now() {
+    let mut cluster = Cluster::new();
+    cluster.join("w0", 1);
+    cluster.submit(pipeline("demo", vec![job("a", &[], ingest()), job("b", &["a"], ingest())]));
+    cluster.succeed("demo.a/0/0");
+    let records = std::mem::take(&mut cluster.records);
+    cluster.core = Coordinator::restore(LEASE, cluster.now, records);
+    // It had begun the second task, and was never told that the end of the first had been taken in.
+    let held = |task: &str| HeldTask { task: task.parse().unwrap(), slot: 0 };
+    cluster.come_back("w0", 1, vec![held("demo.b/0/0"), held("demo.a/0/0")]);
+    let runs = |cluster: &Cluster| -> Vec<String> {
+        cluster.core.workers().flat_map(|worker| worker.tasks()).map(ToString::to_string).collect()
+    };
+    assert_eq!(runs(&cluster), ["demo.b/0/0"]);
+    let from = cluster.leases["w0"].clone();
+    let task = "demo.a/0/0".parse().unwrap();
+    cluster.handle(Event::Task { from, task, report: TaskReport::Succeeded { figures: [].into() } });
+    assert_eq!(runs(&cluster), ["demo.b/0/0"], "the slot is still that of the second");
+    cluster.lose("w0");
+    cluster.expect(
+        "demo.b",
+        "waiting",
+        "tries again after 1 s (2 tries left): `demo.b/0/0`: worker `w0` was lost: its connection ended",
+    );
 }

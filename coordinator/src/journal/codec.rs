@@ -51,6 +51,14 @@ impl Key {
         }
     }
 
+    /// The pipeline that it is a part of.
+    pub(super) fn pipeline(&self) -> &PipelineId {
+        match self {
+            Self::Pipeline(pipeline) | Self::Cancelled(pipeline) => pipeline,
+            Self::Job(job) | Self::Generation(job) => &job.pipeline,
+        }
+    }
+
     pub(super) fn parse(path: &str) -> Result<Self, CorruptRecord> {
         let corrupt = |fault: &dyn Display| CorruptRecord { key: path.to_owned(), fault: fault.to_string() };
         let (kind, name) = path.split_once('/').ok_or_else(|| corrupt(&"its key has no kind"))?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use object_store::ObjectStore;
-use slatedb::{CloseReason, Db, DbStatus, ErrorKind, WriteBatch};
+use slatedb::{CloseReason, Db, DbStatus, ErrorKind, Settings, WriteBatch};
 use tokio::sync::watch;
 use vismae_core::effect::Record;
 
@@ -12,6 +12,9 @@ use super::{Journal, JournalError};
 
 /// The form of keys and values. A coordinator reads the forms up to its own and writes its own.
 const SCHEMA: u32 = 1;
+/// Bytes of records that are merged into one object. Until then each write is an object of its own, and the next coordinator reads them
+/// one by one: some hundred, and not the thousands that the default of 64 MiB would leave.
+const MERGED_FROM: usize = 256 << 10;
 /// Where the form is written down; every record's key has a `/`.
 const SCHEMA_KEY: &str = "schema";
 
@@ -46,7 +49,8 @@ impl DurableJournal {
     /// # Errors
     /// [`OpenJournalError`].
     pub async fn open(store: Arc<dyn ObjectStore>, folder: &str) -> Result<(Self, Vec<Record>), OpenJournalError> {
-        let db = Db::open(folder, store).await.map_err(OpenJournalError::Store)?;
+        let settings = Settings { l0_sst_size_bytes: MERGED_FROM, ..Settings::default() };
+        let db = Db::builder(folder, store).with_settings(settings).build().await.map_err(OpenJournalError::Store)?;
         let journal = Self { status: db.subscribe(), db };
         let records = journal.read_all().await?;
         Ok((journal, records))
@@ -91,10 +95,18 @@ impl DurableJournal {
 
     async fn write(&self, records: &[Record]) -> Result<(), slatedb::Error> {
         let mut batch = WriteBatch::new();
+        let mut put: Vec<Key> = Vec::new();
         for record in records {
             match codec::encode(record) {
-                Change::Put(key, value) => batch.put(key.path(), value),
-                Change::Forget(pipeline) => self.forget(&mut batch, &pipeline).await?,
+                Change::Put(key, value) => {
+                    batch.put(key.path(), value);
+                    put.push(key);
+                }
+                Change::Forget(pipeline) => {
+                    // What this very batch puts is in no scan yet.
+                    put.iter().filter(|key| key.pipeline() == &pipeline).for_each(|key| batch.delete(key.path()));
+                    self.forget(&mut batch, &pipeline).await?;
+                }
             }
         }
         self.db.write(batch).await?;

@@ -63,6 +63,15 @@ pub enum OpenStoreError {
     },
 }
 
+/// When a write to a folder has been done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writes {
+    /// Once the system has it: quick, and lost with the system's power.
+    Cached,
+    /// Once the disk has it.
+    Synced,
+}
+
 /// An open store.
 pub(super) struct Opened {
     pub(super) inner: Arc<dyn ObjectStore>,
@@ -72,15 +81,15 @@ pub(super) struct Opened {
     pub(super) patience: Duration,
 }
 
-pub(super) fn open(url: &str) -> Result<Opened, OpenStoreError> {
-    let Some((scheme, _)) = url.split_once("://") else { return open_folder(Path::new(url)) };
+pub(super) fn open(url: &str, writes: Writes) -> Result<Opened, OpenStoreError> {
+    let Some((scheme, _)) = url.split_once("://") else { return open_folder(Path::new(url), writes) };
     let malformed = |expected| OpenStoreError::Malformed { url: url.to_owned(), expected };
     match scheme {
         "file" => {
             let parsed = Url::parse(url).map_err(|_| malformed("expected `file:///folder`"))?;
             let folder: PathBuf =
                 parsed.to_file_path().map_err(|()| malformed("expected `file:///folder`, an absolute path"))?;
-            open_folder(&folder)
+            open_folder(&folder, writes)
         }
         "s3" | "s3a" => open_s3(&Bucket::parse(url, "expected `s3://bucket/prefix`")?),
         "gs" => open_gcs(&Bucket::parse(url, "expected `gs://bucket/prefix`")?),
@@ -166,7 +175,7 @@ fn open_azure(bucket: &Bucket) -> Result<Opened, OpenStoreError> {
     bucket.opened(client, &settings)
 }
 
-fn open_folder(folder: &Path) -> Result<Opened, OpenStoreError> {
+fn open_folder(folder: &Path, writes: Writes) -> Result<Opened, OpenStoreError> {
     let refused = |source| OpenStoreError::Folder { folder: folder.display().to_string(), source };
     if folder.as_os_str().is_empty() {
         return Err(OpenStoreError::Malformed { url: String::new(), expected: "expected a path or a URL" });
@@ -178,5 +187,6 @@ fn open_folder(folder: &Path) -> Result<Opened, OpenStoreError> {
     let url = url.trim_end_matches('/').to_owned();
     let store = LocalFileSystem::new_with_prefix(&folder)
         .map_err(|source| OpenStoreError::Client { url: url.clone(), source })?;
+    let store = store.with_fsync(writes == Writes::Synced);
     Ok(Opened { inner: Arc::new(store), url, patience: Duration::ZERO })
 }

@@ -59,9 +59,9 @@ impl Slots {
         }
     }
 
-    /// Whether nothing runs and nothing is left to tell.
+    /// Whether nothing runs and nothing is left to tell: every end has been taken in.
     pub(super) fn is_idle(&self) -> bool {
-        self.busy.is_empty() && self.ended.is_empty() && self.relayed.is_empty()
+        self.busy.is_empty() && self.ended.is_empty() && self.relayed.is_empty() && self.unsettled.is_empty()
     }
 
     /// The tasks that a coordinator may not know of: those that run, and those whose end has not been settled.

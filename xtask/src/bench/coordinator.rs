@@ -187,7 +187,7 @@ impl Ground {
     }
 }
 
-/// Ended as by a power cut: what it has acknowledged is kept all the same.
+/// Ended without a word: what it has acknowledged is kept all the same.
 impl Drop for Coordinator {
     fn drop(&mut self) {
         // It may have ended by itself, which the next answer would have told.

@@ -89,12 +89,15 @@ impl Coordinator {
     /// and those that it has lost. What it holds and should not keeps its slot until it has stopped.
     pub(super) fn adopt(&mut self, now: MonoTime, worker: &WorkerId, held: &[HeldTask], effects: &mut Effects) {
         self.awaited.remove(worker);
+        let expected = self.expected_on(worker);
         if let Some(here) = self.workers.get_mut(worker) {
-            for HeldTask { task, slot } in held {
-                here.occupy(*slot, task.clone());
+            // Those that should be there last: the end of an earlier task may be told beside the one that has its slot now.
+            let rest = held.iter().map(|held| (&held.task, held.slot));
+            let wanted = expected.iter().filter(|(task, _)| held.iter().any(|held| held.task == *task));
+            for (task, slot) in rest.chain(wanted.map(|(task, slot)| (task, *slot))) {
+                here.occupy(slot, task.clone());
             }
         }
-        let expected = self.expected_on(worker);
         for unwanted in held.iter().filter(|held| expected.iter().all(|(task, _)| *task != held.task)) {
             let reason = "the task is not wanted any more".to_owned();
             effects.send(worker, unwanted.task.clone(), Command::Stop { reason });

@@ -136,7 +136,7 @@ impl Coordinator {
         }
     }
 
-    /// Ends a stay from this side. The agent ends what still runs when its stream closes, and may come back.
+    /// Ends a stay from this side. The agent may come back with what still runs, and is told then what nobody wants any more.
     fn dismiss(&mut self, now: MonoTime, lease: Lease, reason: String, effects: &mut Effects) {
         self.lose(now, &lease.worker, &reason, effects);
         effects.close.push(Close { lease, reason });

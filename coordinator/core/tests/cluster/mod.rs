@@ -17,7 +17,7 @@ use vismae_core::spec::{
     PipelineSpec, PretrainSpec, Selection, Violations, Window, XrayRange,
 };
 use vismae_core::time::MonoTime;
-use vismae_core::worker::{Arrival, Lease};
+use vismae_core::worker::{Arrival, HeldTask, Lease};
 
 pub(crate) const LEASE: Duration = Duration::from_secs(5);
 
@@ -30,6 +30,8 @@ pub(crate) struct Cluster {
     pub(crate) sent: Vec<Dispatch>,
     /// Streams it wanted ended.
     pub(crate) closed: Vec<Close>,
+    /// Everything that was to be kept.
+    pub(crate) records: Vec<Record>,
     pub(crate) last: Effects,
 }
 
@@ -41,6 +43,7 @@ impl Cluster {
             leases: BTreeMap::new(),
             sent: Vec::new(),
             closed: Vec::new(),
+            records: Vec::new(),
             last: Effects::default(),
         }
     }
@@ -50,6 +53,7 @@ impl Cluster {
         self.core.handle(self.now, event, &mut effects);
         self.sent.extend(effects.send.iter().cloned());
         self.closed.extend(effects.close.iter().cloned());
+        self.records.extend(effects.persist.iter().cloned());
         self.last = effects;
         &self.last
     }
@@ -85,12 +89,22 @@ impl Cluster {
     }
 
     pub(crate) fn try_join(&mut self, name: &str, slots: usize) -> Result<Lease, JoinError> {
+        self.try_come_back(name, slots, Vec::new())
+    }
+
+    /// Joins with tasks of an earlier stay.
+    pub(crate) fn come_back(&mut self, name: &str, slots: usize, tasks: Vec<HeldTask>) {
+        let lease = self.try_come_back(name, slots, tasks).unwrap();
+        self.leases.insert(name.to_owned(), lease);
+    }
+
+    fn try_come_back(&mut self, name: &str, slots: usize, tasks: Vec<HeldTask>) -> Result<Lease, JoinError> {
         let arrival = Arrival {
             worker: WorkerId::new(name).unwrap(),
             devices: vec![Device::Cpu; slots],
             host: "127.0.0.1".into(),
             version: "0.1.0".into(),
-            tasks: Vec::new(),
+            tasks,
         };
         match self.handle(Event::WorkerJoined(arrival)).answer.clone() {
             Some(Answer::Joined(result)) => result,
