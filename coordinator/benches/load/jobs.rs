@@ -24,7 +24,7 @@ const USERS: usize = 8;
 const EACH: usize = 16;
 
 /// A pipeline of one job, which nobody has to carry out.
-fn request(name: &str) -> SubmitPipelineRequest {
+pub(crate) fn request(name: &str) -> SubmitPipelineRequest {
     let ingest = IngestSpec {
         corpus: "phantom".into(),
         inputs: vec!["/data/phantom".into()],
@@ -107,7 +107,7 @@ pub(crate) async fn start(url: &str, pipelines: usize) -> Outcome<Value> {
     Ok(json!({ "pipelines": pipelines, "latency": quantiles(times) }))
 }
 
-fn quantiles(mut times: Vec<Duration>) -> Value {
+pub(crate) fn quantiles(mut times: Vec<Duration>) -> Value {
     times.sort_unstable();
     let at = |share: f64| {
         let place = ((times.len().saturating_sub(1)) as f64 * share).round() as usize;

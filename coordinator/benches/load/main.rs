@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures go to its output")]
 
 mod agents;
+mod decide;
 mod jobs;
 mod process;
 
@@ -53,6 +54,13 @@ enum Command {
         /// Seconds
         seconds: u64,
     },
+    /// The core alone, in this process: the end of a task, and what is placed in its slot
+    Decide {
+        /// Busy workers of one slot
+        workers: usize,
+        /// Jobs that wait
+        waiting: usize,
+    },
     /// From a submission to the start at an agent with a free slot
     Start {
         /// One after the other
@@ -69,6 +77,7 @@ async fn main() -> ExitCode {
         }
         Command::Admit { pipelines } => jobs::admit(&url, process, pipelines).await,
         Command::Paced { rate, seconds } => jobs::paced(&url, rate, Duration::from_secs(seconds)).await,
+        Command::Decide { workers, waiting } => decide::run(workers, waiting),
         Command::Start { pipelines } => jobs::start(&url, pipelines).await,
     };
     match outcome {

@@ -15,8 +15,10 @@ pub(crate) type Seat = (SlotId, Device);
 pub(crate) struct Room {
     /// Those that run nothing.
     pub(crate) free: Vec<(SlotId, Device)>,
-    /// All of them.
-    pub(crate) present: Vec<(SlotId, Device)>,
+    /// How many there are.
+    pub(crate) present: u32,
+    /// The most of them that can work together.
+    pub(crate) largest: u32,
     /// The first job that waits for slots others will free. No later job takes any before it, or a gang would starve.
     pub(crate) claim: Option<JobId>,
 }
@@ -24,13 +26,12 @@ pub(crate) struct Room {
 impl Room {
     /// Takes slots for every member of a gang, or says why there are none.
     pub(crate) fn take(&mut self, job: &JobId, demand: Demand) -> Result<Vec<(SlotId, Device)>, Reason> {
-        let (free, present, needed) = (self.free.len() as u32, self.present.len() as u32, demand.at_least());
+        let (free, present, needed) = (self.free.len() as u32, self.present, demand.at_least());
         if present == 0 {
             return Err(Reason::NoWorkers);
         }
-        let largest = largest_gang(&self.present);
-        if largest < needed {
-            return Err(Reason::Capacity { needed, present: largest });
+        if self.largest < needed {
+            return Err(Reason::Capacity { needed, present: self.largest });
         }
         if let Some(ahead) = &self.claim {
             return Err(Reason::Behind { job: ahead.clone() });
@@ -81,9 +82,10 @@ pub(crate) fn victims(demand: Demand, soon: &[Seat], gangs: Vec<(JobId, Vec<Seat
     stopped.into_iter().map(|(job, _)| job).collect()
 }
 
-/// The most slots that can work together.
-pub fn largest_gang(slots: &[(SlotId, Device)]) -> u32 {
-    kinds(slots).iter().map(Vec::len).max().unwrap_or(0) as u32
+/// The most devices that can work together.
+pub(crate) fn largest_gang(devices: &[Device]) -> u32 {
+    let of = |kind: Device| devices.iter().filter(|device| device.can_join(kind)).count();
+    of(Device::Cuda(0)).max(of(Device::Cpu)) as u32
 }
 
 /// The slots by kind of device, GPUs first.

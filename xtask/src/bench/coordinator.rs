@@ -63,6 +63,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let starts = ground.load(&coordinator, &["start", "200"])?;
     let paced = ground.load(&coordinator, &["paced", "100", "20"])?;
     let admitted = ground.load(&coordinator, &["admit", &pipelines])?;
+    let decided = ground.load(&coordinator, &["decide", "1000", "1000"])?;
     drop(coordinator);
 
     eprintln!("a restart");
@@ -74,7 +75,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
 
     let figures = json!({
         "cores": std::thread::available_parallelism().map_or(1, usize::from),
-        "heartbeats": living, "start": starts, "paced": paced, "admit": admitted, "restart": restart,
+        "heartbeats": living, "start": starts, "paced": paced, "admit": admitted, "decide": decided, "restart": restart,
     });
     if options.json {
         println!("{figures:#}")
@@ -127,6 +128,13 @@ fn table(options: &Options, figures: &Value) -> Result<Table> {
         Some(Bar::AtLeast(500.0)),
     )?;
     row("memory with all of them, MiB".to_owned(), "admit", &["bytes"], mib, None)?;
+    row(
+        "a decision with 1000 busy workers and 1000 jobs that wait, the longest of 200, ms".to_owned(),
+        "decide",
+        &["latency", "max_ms"],
+        1.0,
+        Some(Bar::Below(20.0)),
+    )?;
     row(
         "restart with all of them, until it answers, s".to_owned(),
         "restart",

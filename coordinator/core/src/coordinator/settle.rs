@@ -8,7 +8,7 @@ use crate::ids::{JobId, SlotId, TaskId};
 use crate::job::{Input, JobState};
 use crate::pipeline::Turn;
 use crate::reason::Reason;
-use crate::schedule::{Room, Seat, victims};
+use crate::schedule::{Room, Seat, largest_gang, victims};
 use crate::time::MonoTime;
 use crate::worker::WorkerState;
 
@@ -125,15 +125,15 @@ impl Coordinator {
     }
 
     fn room(&self) -> Room {
-        let mut room = Room::default();
+        let (mut free, mut present) = (Vec::new(), Vec::new());
         for worker in self.workers.values().filter(|worker| worker.state == WorkerState::Active) {
             for (id, slot) in worker.slots() {
                 if slot.task.is_none() {
-                    room.free.push((id.clone(), slot.device));
+                    free.push((id, slot.device));
                 }
-                room.present.push((id, slot.device));
+                present.push(slot.device);
             }
         }
-        room
+        Room { free, present: present.len() as u32, largest: largest_gang(&present), claim: None }
     }
 }
