@@ -160,6 +160,8 @@ impl World {
     /// The coordinator is gone; the next one has what was kept.
     fn restart(&mut self) {
         self.restarts += 1;
+        // Streams end with the process that served them, and nothing comes out of them any more.
+        self.said.clear();
         self.agents.values_mut().for_each(|agent| agent.lease = None);
         self.core = Coordinator::restore(LEASE, self.now, self.records.values().cloned());
         // What came due while there was no coordinator.
