@@ -24,6 +24,8 @@ const PERMIT_BYTES: u64 = 1024;
 /// A batch on its way to the training loop, and the room it takes until it is there.
 pub(super) struct Waiting {
     pub(super) batch: Result<Batch, LoadError>,
+    /// Bytes of row groups that nothing but the putting together of this batch has held.
+    lent: u64,
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -74,7 +76,7 @@ impl Producer {
         let _idle = self.means.decoders.acquire_many(self.threads).await;
         if let Err(error) = failed {
             // Nobody listens any more: there is nobody to tell.
-            let _unheard = self.batches.send(Waiting { batch: Err(error), _room: None }).await;
+            let _unheard = self.batches.send(Waiting { batch: Err(error), lent: 0, _room: None }).await;
         }
     }
 
@@ -108,6 +110,7 @@ impl Producer {
                 }
                 Some(assembled) = self.assembling.next() => {
                     let assembled = assembled.map_err(|_| LoadError::Panicked)?;
+                    self.schedule.take_back(assembled.lent);
                     if self.batches.send(assembled).await.is_err() {
                         return Ok(());
                     }
@@ -144,10 +147,15 @@ impl Producer {
             }
         }
         let Some(StepRows { epoch, step, rows, global_samples }) = self.schedule.finish_step() else { return Ok(()) };
+        // The budget has room for them again only when they are gone.
+        let let_go = held.iter().filter(|(group, _)| self.schedule.group(**group).is_none());
+        let lent = let_go.map(|(_, decoded)| decoded.bytes()).sum();
+        self.schedule.lend(lent);
         let dataset = Arc::clone(&self.dataset);
         self.assembling.push_back(spawn_blocking(move || {
             let batch = dataset.assemble(&rows, |group| held.get(&group).map(Arc::as_ref));
-            Waiting { batch: batch.map(|batch| Batch { epoch, step, global_samples, ..batch }), _room: room }
+            drop(held);
+            Waiting { batch: batch.map(|batch| Batch { epoch, step, global_samples, ..batch }), lent, _room: room }
         }));
         Ok(())
     }

@@ -134,6 +134,16 @@ impl<G> Schedule<G> {
         planned.groups.keys().all(|&group| self.group(group).is_some()).then_some(&planned.step)
     }
 
+    /// Counts row groups that were let go of and are still being copied from.
+    pub(super) fn lend(&mut self, bytes: u64) {
+        self.held += bytes;
+    }
+
+    /// Counts them no longer.
+    pub(super) fn take_back(&mut self, bytes: u64) {
+        self.held -= bytes;
+    }
+
     /// Whether every step that was pushed has been taken.
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty()
