@@ -173,6 +173,7 @@ impl JobFile {
             data: self.data.clone(),
             inputs: self.inputs.clone(),
             priority: None,
+            namespace: None,
             inputs_are_local,
         }
     }

@@ -11,6 +11,7 @@ mod schema;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use vismae_core::ids::NamespaceName;
 use vismae_core::spec::PipelineSpec;
 
 use document::Document;
@@ -31,6 +32,8 @@ pub struct Overrides {
     pub inputs: Vec<PathBuf>,
     /// A priority in place of the file's own.
     pub priority: Option<i32>,
+    /// A namespace in place of the file's own.
+    pub namespace: Option<NamespaceName>,
     /// Whether the inputs lie on this machine, so that one that is absent is a fault.
     pub inputs_are_local: bool,
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
-use vismae_core::ids::{CorpusName, JobName, PipelineId};
+use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{Fit, IngestSpec, JobKind, JobSpec, PipelineSpec, Window, XrayRange};
 use vismae_shards::ingest::{
     self, Crew, IngestError, IngestOptions, IngestProgress, IngestSummary, MEMORY_DEFAULT, PseudonymKey,
@@ -139,6 +139,7 @@ fn specification(options: &Options) -> Result<(IngestSpec, String), Failure> {
         store_url: store_url.clone(),
         jobs: vec![job],
         priority: 0,
+        namespace: NamespaceName::default(),
     };
     pipeline.validate().or_fail(Exit::Usage)?;
     Ok((spec, store_url))

@@ -13,6 +13,9 @@ use crate::views::PipelineView;
 pub(super) struct Options {
     /// Pipeline; all when absent
     pipeline: Option<String>,
+    /// Only pipelines of this namespace
+    #[arg(short, long, value_name = "NAME", conflicts_with = "pipeline")]
+    namespace: Option<String>,
     #[command(flatten)]
     at: CoordinatorAddress,
 }
@@ -23,6 +26,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
         Some(name) => vec![coordinator.pipeline(name).await?],
         None => coordinator.pipelines().await?,
     };
-    let views: Vec<PipelineView> = pipelines.iter().map(PipelineView::from).collect();
+    let mut views: Vec<PipelineView> = pipelines.iter().map(PipelineView::from).collect();
+    views.retain(|view| options.namespace.as_ref().is_none_or(|wanted| view.namespace == *wanted));
     format.result(&views, |views| tables::jobs(views))
 }

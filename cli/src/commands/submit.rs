@@ -1,6 +1,7 @@
 //! `vismae submit`.
 
 use clap::Args;
+use vismae_core::ids::NamespaceName;
 
 use super::{CoordinatorAddress, JobFile};
 use crate::client::Coordinator;
@@ -17,13 +18,17 @@ pub(super) struct Options {
     /// too few slots
     #[arg(long, allow_negative_numbers = true)]
     priority: Option<i32>,
+    /// Namespace in place of the file's own
+    #[arg(short, long, value_name = "NAME", value_parser = |name: &str| NamespaceName::new(name))]
+    namespace: Option<NamespaceName>,
     #[command(flatten)]
     at: CoordinatorAddress,
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
     // The workers read the inputs, and may see other disks than this machine does.
-    let overrides = Overrides { priority: options.priority, ..options.job.overrides(false) };
+    let overrides =
+        Overrides { priority: options.priority, namespace: options.namespace, ..options.job.overrides(false) };
     let spec = jobfile::load(&options.job.file, &overrides).or_fail(Exit::Usage)?;
     let pipeline = Coordinator::connect(&options.at.coordinator).await?.submit(&spec).await?;
     format.result(&PipelineView::from(&pipeline), |view| {

@@ -88,7 +88,8 @@ impl Builder<'_> {
             jobs.push(JobSpec { name: table.name.clone(), depends_on: last_stage.clone(), kind });
         }
         let priority = self.overrides.priority.unwrap_or(self.file.priority);
-        let spec = PipelineSpec { name: self.file.name.clone(), store_url, jobs, priority };
+        let namespace = self.overrides.namespace.as_ref().or(self.file.namespace.as_ref()).cloned().unwrap_or_default();
+        let spec = PipelineSpec { name: self.file.name.clone(), store_url, jobs, priority, namespace };
         self.check_rules(&spec);
         Ok((spec, self.faults))
     }

@@ -1,7 +1,7 @@
 //! The tables and keys of a job file, with the defaults of the keys that may be left out.
 
 use deserr::Deserr;
-use vismae_core::ids::{CorpusName, InvalidName, JobName, NAME_MAX, PipelineId};
+use vismae_core::ids::{CorpusName, InvalidName, JobName, NAME_MAX, NamespaceName, PipelineId};
 use vismae_core::spec::{FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, Modality, XrayRange};
 
 use super::fault::{Faults, Refusal};
@@ -16,6 +16,8 @@ pub(super) struct File {
     pub(super) store: Option<String>,
     #[deserr(default)]
     pub(super) priority: i32,
+    #[deserr(default, try_from(Option<String>) = namespace_name -> Refusal)]
+    pub(super) namespace: Option<NamespaceName>,
     pub(super) corpus: CorpusTable,
     #[deserr(default)]
     pub(super) model: Option<ModelTable>,
@@ -207,6 +209,10 @@ fn modality(code: &str) -> Result<ModalityWord, Refusal> {
 
 fn pipeline_name(name: &str) -> Result<PipelineId, Refusal> {
     PipelineId::new(name).map_err(refuse_name)
+}
+
+fn namespace_name(name: Option<String>) -> Result<Option<NamespaceName>, Refusal> {
+    name.map(NamespaceName::new).transpose().map_err(refuse_name)
 }
 
 fn corpus_name(name: &str) -> Result<CorpusName, Refusal> {

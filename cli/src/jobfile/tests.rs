@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use vismae_core::ids::NamespaceName;
 use vismae_core::spec::{Initialisation, JobKind, Modality, PipelineSpec, Window, XrayRange};
 
 use super::{Overrides, parse};
@@ -206,7 +207,7 @@ fn faults_are_told_in_the_words_of_the_file() {
         (
             &[("[pretrain]", "[pretraining]")],
             &[
-                "10: `pretraining` is not a known key, did you mean `pretrain`? (known here: `name`, `store`, `priority`, `corpus`, `model`, `pretrain`, `finetune`)",
+                "10: `pretraining` is not a known key, did you mean `pretrain`? (known here: `name`, `store`, `priority`, `namespace`, `corpus`, `model`, `pretrain`, `finetune`)",
             ],
         ),
     ] {
@@ -251,6 +252,21 @@ fn an_empty_file_names_what_it_lacks() {
             "0: no job is described, expected `corpus.inputs`, `[pretrain]` or `[[finetune]]`",
         ]
     );
+}
+
+#[test]
+fn a_namespace_is_default_unless_the_file_or_the_command_line_says_otherwise() {
+    let namespace = |text: &str, given: Option<&str>| {
+        let namespace = given.map(|name| NamespaceName::new(name).unwrap());
+        let overrides = Overrides { namespace, ..Overrides::default() };
+        parse(text, Path::new("/jobs"), &overrides).unwrap().namespace.to_string()
+    };
+    let named = SOUND.replacen("store = ", "namespace = \"radiology\"\nstore = ", 1);
+    assert_eq!(namespace(SOUND, None), "default");
+    assert_eq!(namespace(&named, None), "radiology");
+    assert_eq!(namespace(&named, Some("oncology")), "oncology");
+    let faults = faults_of(&[("store = ", "namespace = \"Radiology\"\nstore = ")]);
+    assert!(faults[0].starts_with("3: `namespace` is `Radiology`, expected 1 to 48 of a-z"), "{faults:?}");
 }
 
 #[test]

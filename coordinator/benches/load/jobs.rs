@@ -36,7 +36,12 @@ pub(crate) fn request(name: &str) -> SubmitPipelineRequest {
         ..IngestSpec::default()
     };
     let job = JobSpec { name: "ingest".into(), depends_on: vec![], kind: Some(job_spec::Kind::Ingest(ingest)) };
-    let spec = PipelineSpec { name: name.into(), store_url: "file:///store".into(), jobs: vec![job], priority: 0 };
+    let spec = PipelineSpec {
+        name: name.into(),
+        store_url: "file:///store".into(),
+        jobs: vec![job],
+        ..PipelineSpec::default()
+    };
     SubmitPipelineRequest { spec: Some(spec), ..SubmitPipelineRequest::default() }
 }
 

@@ -66,9 +66,20 @@ name!(
     CorpusName
 );
 name!(
+    /// A namespace: whose pipeline it is, as `default` or the name of a team.
+    NamespaceName
+);
+name!(
     /// A worker: one agent process on one node.
     WorkerId
 );
+
+/// The namespace of pipelines that name none: `default`.
+impl Default for NamespaceName {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
 
 /// A job of a pipeline, unique in a coordinator. Shown as `pipeline.job`, which no other pair of names can spell.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

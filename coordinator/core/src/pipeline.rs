@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt;
 
 use crate::event::RequestId;
-use crate::ids::{JobId, JobName, PipelineId};
+use crate::ids::{JobId, JobName, NamespaceName, PipelineId};
 use crate::job::{Job, JobState, Outcome};
 use crate::spec::PipelineSpec;
 use crate::time::MonoTime;
@@ -20,6 +20,8 @@ pub struct Pipeline {
     pub jobs: Vec<Job>,
     /// Higher goes first, whatever its place in the queue.
     pub priority: i32,
+    /// Whose it is.
+    pub namespace: NamespaceName,
     /// Its place in the queue: smaller is earlier.
     pub number: u64,
     /// The request that submitted it.
@@ -57,13 +59,13 @@ pub enum PipelineState {
 
 impl Pipeline {
     pub(crate) fn new(spec: PipelineSpec, number: u64, request: Option<RequestId>, created: MonoTime) -> Self {
-        let (id, priority) = (spec.name, spec.priority);
+        let (id, priority, namespace) = (spec.name, spec.priority, spec.namespace);
         let jobs = spec
             .jobs
             .into_iter()
             .map(|job| Job::new(JobId { pipeline: id.clone(), name: job.name.clone() }, job))
             .collect();
-        Self { id, store_url: spec.store_url, jobs, priority, number, request, created, cancelled: false }
+        Self { id, store_url: spec.store_url, jobs, priority, namespace, number, request, created, cancelled: false }
     }
 
     /// When its turn is among those that wait.
@@ -78,6 +80,7 @@ impl Pipeline {
             store_url: self.store_url.clone(),
             jobs: self.jobs.iter().map(|job| job.spec.clone()).collect(),
             priority: self.priority,
+            namespace: self.namespace.clone(),
         }
     }
 

@@ -14,7 +14,7 @@ pub use model::ModelSpec;
 pub use pretrain::{OptimiserSpec, PretrainSpec};
 pub use violation::{Violation, Violations};
 
-use crate::ids::{JobName, PipelineId};
+use crate::ids::{JobName, NamespaceName, PipelineId};
 
 /// The highest priority of a pipeline, and the lowest below zero.
 pub const PRIORITY_MAX: i32 = 1000;
@@ -30,6 +30,8 @@ pub struct PipelineSpec {
     pub jobs: Vec<JobSpec>,
     /// Higher goes first, and may stop what is lower; up to [`PRIORITY_MAX`] either way.
     pub priority: i32,
+    /// Whose it is. Names of pipelines are unique over all namespaces.
+    pub namespace: NamespaceName,
 }
 
 /// One job of a pipeline.

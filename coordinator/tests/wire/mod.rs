@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 use vismae_coordinator::server::{Config, Running, serve};
-use vismae_core::ids::{CorpusName, JobName, PipelineId};
+use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec,
     PipelineSpec, PretrainSpec, Selection, Window, XrayRange,
@@ -276,7 +276,13 @@ fn classify() -> JobSpec {
 }
 
 fn named(jobs: Vec<JobSpec>) -> PipelineSpec {
-    PipelineSpec { name: PipelineId::new("demo").unwrap(), store_url: "file:///store".into(), jobs, priority: 0 }
+    PipelineSpec {
+        name: PipelineId::new("demo").unwrap(),
+        store_url: "file:///store".into(),
+        jobs,
+        priority: 0,
+        namespace: NamespaceName::default(),
+    }
 }
 
 /// One ingest.

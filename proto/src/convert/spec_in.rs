@@ -1,6 +1,6 @@
 //! Specifications from the wire.
 
-use vismae_core::ids::{CorpusName, JobName, PipelineId};
+use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, IngestSpec, Initialisation, JobKind, JobSpec, Modality,
     ModelSpec, OptimiserSpec, PipelineSpec, PretrainSpec, Selection, Violations, Window, XrayRange,
@@ -21,17 +21,22 @@ pub fn pipeline_from_wire(wire: &v1::PipelineSpec) -> Result<PipelineSpec, Viola
     if wire.store_url.is_empty() {
         fields.refuse::<()>("store_url", "is empty, expected an object store such as `s3://bucket/prefix`");
     }
+    let namespace = match wire.namespace.as_str() {
+        "" => Some(NamespaceName::default()),
+        name => fields.value("namespace", NamespaceName::new(name)),
+    };
     let jobs: Vec<_> = wire.jobs.iter().enumerate().map(|(index, spec)| job(&mut fields, index, spec)).collect();
-    let jobs = jobs.into_iter().collect();
-    finish(
-        violations,
-        name.zip(jobs).map(|(name, jobs)| PipelineSpec {
-            name,
+    let jobs = jobs.into_iter().collect::<Option<_>>();
+    let read = || {
+        Some(PipelineSpec {
+            name: name?,
             store_url: wire.store_url.clone(),
-            jobs,
+            jobs: jobs?,
             priority: wire.priority,
-        }),
-    )
+            namespace: namespace?,
+        })
+    };
+    finish(violations, read())
 }
 
 /// Reads one job, as an agent passes it to a task.

@@ -15,6 +15,7 @@ pub fn pipeline_to_wire(spec: &PipelineSpec) -> v1::PipelineSpec {
         store_url: spec.store_url.clone(),
         jobs: spec.jobs.iter().map(job_to_wire).collect(),
         priority: spec.priority,
+        namespace: spec.namespace.to_string(),
     }
 }
 

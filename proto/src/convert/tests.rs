@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use vismae_core::effect::{Command, Membership};
 use vismae_core::event::TaskReport;
-use vismae_core::ids::{CorpusName, Generation, JobName, PipelineId};
+use vismae_core::ids::{CorpusName, Generation, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
     PipelineSpec, PretrainSpec, Selection, Violations, Window, XrayRange,
@@ -81,6 +81,7 @@ fn pipeline() -> PipelineSpec {
             job("segment", &["ingest"], JobKind::Finetune(finetune(FinetuneTask::Segment, Initialisation::Random))),
         ],
         priority: 7,
+        namespace: NamespaceName::new("radiology").unwrap(),
     }
 }
 
@@ -143,6 +144,16 @@ fn a_default_message_is_refused_and_never_a_panic() {
     assert_eq!(fields(pipeline_from_wire(&v1::PipelineSpec::default())), ["name", "store_url"]);
     assert_eq!(fields(arrival_from_wire(&v1::Hello::default())), ["worker"]);
     assert_eq!(fields(report_from_wire(v1::TaskEvent::default())), ["task.task"]);
+}
+
+#[test]
+fn a_pipeline_that_names_no_namespace_is_in_the_default_one() {
+    let mut wire = pipeline_to_wire(&pipeline());
+    assert_eq!(wire.namespace, "radiology");
+    wire.namespace.clear();
+    assert_eq!(pipeline_from_wire(&wire).unwrap().namespace, NamespaceName::default());
+    wire.namespace = "No".into();
+    assert_eq!(fields(pipeline_from_wire(&wire)), ["namespace"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ids::CorpusName;
+use crate::ids::{CorpusName, NamespaceName};
 
 fn ingest() -> IngestSpec {
     IngestSpec {
@@ -66,6 +66,7 @@ fn pipeline() -> PipelineSpec {
             job("classify", &["pretrain"], JobKind::Finetune(finetune())),
         ],
         priority: 7,
+        namespace: NamespaceName::default(),
     }
 }
 

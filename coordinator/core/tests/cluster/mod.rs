@@ -10,7 +10,7 @@ use vismae_core::device::Device;
 use vismae_core::effect::{Answer, CancelError, Close, Command, Dispatch, Effects, JoinError, Record};
 use vismae_core::event::{Event, RequestId, TaskReport};
 use vismae_core::failure::Cause;
-use vismae_core::ids::{CorpusName, JobName, PipelineId, TaskId, WorkerId};
+use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId, TaskId, WorkerId};
 use vismae_core::job::Job;
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec,
@@ -249,7 +249,13 @@ pub(crate) fn job(name: &str, depends_on: &[&str], kind: JobKind) -> JobSpec {
 }
 
 pub(crate) fn pipeline(name: &str, jobs: Vec<JobSpec>) -> PipelineSpec {
-    PipelineSpec { name: PipelineId::new(name).unwrap(), store_url: "file:///store".into(), jobs, priority: 0 }
+    PipelineSpec {
+        name: PipelineId::new(name).unwrap(),
+        store_url: "file:///store".into(),
+        jobs,
+        priority: 0,
+        namespace: NamespaceName::default(),
+    }
 }
 
 /// Ingest, a pre-training of two, and two fine-tunes side by side.

@@ -125,6 +125,7 @@ fn golden_pipeline() -> Record {
         name: "demo".into(),
         store_url: "s3://bucket/prefix".into(),
         priority: 0,
+        namespace: String::new(),
         jobs: vec![vismae_proto::v1::JobSpec {
             name: "ingest".into(),
             depends_on: Vec::new(),
