@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use uuid::Uuid;
 use vismae_core::spec::PipelineSpec;
-use vismae_proto::client::ConnectError;
+use vismae_proto::client::{Bearer, ConnectError, Trust, connect_with};
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::v1;
 use vismae_proto::v1::job_service_client::JobServiceClient;
@@ -17,24 +18,27 @@ use crate::failure::{Exit, Failure};
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// A channel whose requests carry the caller's token.
+type Connection = InterceptedService<Channel, Bearer>;
+
 /// A connection to a coordinator.
 #[derive(Debug, Clone)]
 pub(crate) struct Coordinator {
-    jobs: JobServiceClient<Channel>,
-    workers: WorkerServiceClient<Channel>,
+    jobs: JobServiceClient<Connection>,
+    workers: WorkerServiceClient<Connection>,
     address: String,
 }
 
 impl Coordinator {
     /// Connects to the coordinator at a URL.
-    pub(crate) async fn connect(address: &str) -> Result<Self, Failure> {
-        let channel = vismae_proto::client::connect(address, CONNECT).await.map_err(|error| match error {
-            ConnectError::Address { .. } => Failure::new(Exit::Usage, error),
+    pub(crate) async fn connect(address: &str, trust: &Trust, bearer: Bearer) -> Result<Self, Failure> {
+        let channel = connect_with(address, trust, CONNECT).await.map_err(|error| match error {
+            ConnectError::Address { .. } | ConnectError::File { .. } => Failure::new(Exit::Usage, error),
             ConnectError::NoAnswer { .. } => Failure::new(Exit::Unreachable, error),
         })?;
         Ok(Self {
-            jobs: JobServiceClient::new(channel.clone()),
-            workers: WorkerServiceClient::new(channel),
+            jobs: JobServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            workers: WorkerServiceClient::with_interceptor(channel, bearer),
             address: address.to_owned(),
         })
     }
@@ -107,6 +111,8 @@ impl Coordinator {
             // What answers there does not speak gRPC.
             _ if std::error::Error::source(&status).is_some() => Exit::Unreachable,
             Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition | Code::AlreadyExists => Exit::Usage,
+            Code::Unauthenticated | Code::PermissionDenied => Exit::Denied,
+            Code::ResourceExhausted => Exit::Limited,
             _ => Exit::WorkFailed,
         };
         let words = vismae_proto::status::explain(&status);

@@ -57,7 +57,7 @@ impl Cluster {
         let coordinator = served.map_err(|error| {
             let exit = match error {
                 ServeError::InUse { .. } | ServeError::Unusable { .. } => Exit::Unreachable,
-                ServeError::Exposed { .. } => Exit::Usage,
+                ServeError::Exposed { .. } | ServeError::File(_) | ServeError::Audit { .. } => Exit::Usage,
                 ServeError::Reflection { .. } => Exit::WorkFailed,
             };
             Failure::new(exit, error)

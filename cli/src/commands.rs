@@ -1,6 +1,8 @@
 //! The command line: one file for each command, and what several of them share.
 
+mod address;
 mod cancel;
+mod certs;
 mod corpora;
 mod ingest;
 mod jobs;
@@ -9,6 +11,7 @@ mod phantom;
 mod report;
 mod run;
 mod submit;
+mod tokens;
 mod up;
 mod watch;
 mod workers;
@@ -24,6 +27,7 @@ use crate::cluster::{WORKER_HINT, WorkerPlan, worker_binary};
 use crate::failure::{EXIT_CODES, Exit, Failure, OrFail as _};
 use crate::jobfile::{Overrides, locate_store};
 use crate::output::Format;
+use address::CoordinatorAddress;
 
 /// Trains medical-imaging foundation models: files to shards, pre-training on many workers, fine-tuning, a report.
 #[derive(Debug, Parser)]
@@ -62,6 +66,10 @@ enum Command {
     Cancel(cancel::Options),
     /// List workers and what their slots run
     Workers(workers::Options),
+    /// Make certificates for a coordinator and its workers, signed by an authority of your own
+    Certs(certs::Options),
+    /// Make a token, and the entry that lets a coordinator know it
+    Tokens(tokens::Options),
 }
 
 impl Cli {
@@ -89,16 +97,10 @@ impl Cli {
             Command::Logs(options) => logs::run(options, format).await,
             Command::Cancel(options) => cancel::run(options, format).await,
             Command::Workers(options) => workers::run(options, format).await,
+            Command::Certs(options) => certs::run(&options, format),
+            Command::Tokens(options) => tokens::run(&options, format),
         }
     }
-}
-
-/// Which coordinator a command talks to.
-#[derive(Debug, Args)]
-struct CoordinatorAddress {
-    /// URL of the coordinator
-    #[arg(long, value_name = "URL", env = "VISMAE_COORDINATOR", default_value = "http://127.0.0.1:7340")]
-    coordinator: String,
 }
 
 /// Which store a command reads, without a coordinator.

@@ -19,6 +19,10 @@ pub enum Exit {
     Interrupted = 4,
     /// Another coordinator has taken over the state of this one.
     Fenced = 5,
+    /// The coordinator does not know who asks, or does not allow it.
+    Denied = 6,
+    /// A limit of the coordinator is reached.
+    Limited = 7,
 }
 
 /// The exit codes, for `--help`.
@@ -28,7 +32,9 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   2  the command line, the job file or a name in them is wrong; nothing was started
   3  the coordinator cannot be reached, or a port is in use
   4  cancelled or interrupted
-  5  another coordinator has taken over";
+  5  another coordinator has taken over
+  6  the coordinator does not know you, or does not allow this
+  7  a limit of the coordinator is reached; try again later";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -22,6 +22,8 @@ const LOSS: &str = "vismae_loss";
 const TASKS_FAILED: &str = "vismae_tasks_failed_total";
 const EVICTIONS: &str = "vismae_evictions_total";
 const MEMBERSHIP_CHANGES: &str = "vismae_membership_changes_total";
+const CERTIFICATE_EXPIRY: &str = "vismae_certificate_expiry_timestamp_seconds";
+const RELOAD_FAILURES: &str = "vismae_reload_failures_total";
 const BUILD_INFO: &str = "vismae_build_info";
 
 /// From a small step on a GPU to a large one on a CPU.
@@ -76,6 +78,16 @@ pub(crate) fn describe() {
     describe_counter!(TASKS_FAILED, Unit::Count, "tasks that failed, by cause");
     describe_counter!(EVICTIONS, Unit::Count, "jobs whose tasks were stopped for another job, by reason");
     describe_counter!(MEMBERSHIP_CHANGES, Unit::Count, "generations formed, by what made them necessary");
+    describe_gauge!(
+        CERTIFICATE_EXPIRY,
+        Unit::Seconds,
+        "when the certificate ends that the coordinator shows, since 1970"
+    );
+    describe_counter!(
+        RELOAD_FAILURES,
+        Unit::Count,
+        "times that a file that had changed, or was gone, could not be used, by file"
+    );
     describe_gauge!(BUILD_INFO, "1, with the version as a label");
     for cause in Cause::ALL {
         counter!(TASKS_FAILED, "cause" => cause.word()).absolute(0);
@@ -84,6 +96,16 @@ pub(crate) fn describe() {
     for reason in FormReason::ALL {
         counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).absolute(0);
     }
+}
+
+/// Shows when the certificate ends, in seconds since 1970.
+pub(crate) fn certificate_expires(seconds: i64) {
+    gauge!(CERTIFICATE_EXPIRY).set(seconds as f64);
+}
+
+/// Counts a file that can't be used any more.
+pub(crate) fn reload_failed(what: &'static str) {
+    counter!(RELOAD_FAILURES, "file" => what).increment(1);
 }
 
 /// Sets the gauges of everything there is.

@@ -5,16 +5,20 @@ mod jobs;
 mod paging;
 mod workers;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
+use tonic::{Request, Status};
 use vismae_proto::status;
 use vismae_proto::v1::agent_service_server::AgentServiceServer;
 use vismae_proto::v1::job_service_server::JobServiceServer;
 use vismae_proto::v1::worker_service_server::WorkerServiceServer;
 
+use crate::access::{Access, Caller, Denied};
+use crate::audit::Audit;
 use crate::driver::{Handle, Stopped};
 use crate::logs::Logs;
 
@@ -26,6 +30,10 @@ const AGENT_MESSAGE_MAX: usize = 1 << 20;
 pub(crate) struct Context {
     /// To the core.
     pub(crate) handle: Handle,
+    /// Which stores pipelines may work in; absent where all of them.
+    pub(crate) access: Option<watch::Receiver<Arc<Access>>>,
+    /// Where it is written down who did what.
+    pub(crate) audit: Audit,
     /// What tasks wrote.
     pub(crate) logs: Logs,
     /// How long a silent worker is believed.
@@ -49,6 +57,16 @@ pub(crate) fn workers(context: Context) -> WorkerServiceServer<workers::Workers>
 /// The service for agents.
 pub(crate) fn agent(context: Context) -> AgentServiceServer<agent::Agents> {
     AgentServiceServer::new(agent::Agents::new(context)).max_decoding_message_size(AGENT_MESSAGE_MAX)
+}
+
+/// Who sends a request. Every request has passed the gate, which says so; one that has not is refused.
+fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let known = request.extensions().get::<Caller>().cloned();
+    known.ok_or_else(|| status::unauthenticated("the caller is not known"))
+}
+
+fn denied(denied: Denied) -> Status {
+    status::denied(denied.to_string())
 }
 
 /// A core that is gone means that the coordinator is on its way out.

@@ -1,10 +1,15 @@
 //! The coordinator as a whole: what listens, what runs, and how it ends.
 
+mod connection;
 mod error;
+mod gate;
 mod grpc;
+mod incoming;
 mod parts;
+mod tls;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -13,7 +18,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use vismae_core::effect::Record;
 
+pub(crate) use connection::Peer;
 pub use error::{RunError, ServeError};
+pub use tls::TlsFiles;
 
 use crate::journal::{Journal, MemoryJournal};
 use parts::Parts;
@@ -27,14 +34,49 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long a silent worker is believed.
     pub lease: Duration,
-    /// Whether addresses that other machines reach are allowed, although nobody has to say who they are.
+    /// Certificate and key; plain text without.
+    pub tls: Option<TlsFiles>,
+    /// An access file ([`crate::access`]): without one, everyone may do everything.
+    pub access: Option<PathBuf>,
+    /// Where it is written down who did what.
+    pub audit_log: Option<PathBuf>,
+    /// Whether addresses that other machines reach are allowed although the connection is in plain text, or nobody has to say who
+    /// they are.
     pub insecure: bool,
 }
 
 impl Config {
     /// The settings that suit one machine and most clusters: a heartbeat each second, a lease of five.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, heartbeat: Duration::from_secs(1), lease: Duration::from_secs(5), insecure: false }
+        Self {
+            listen,
+            heartbeat: Duration::from_secs(1),
+            lease: Duration::from_secs(5),
+            tls: None,
+            access: None,
+            audit_log: None,
+            insecure: false,
+        }
+    }
+
+    /// Refuses to let other machines in where they could read along, or do what they like.
+    fn check_exposure(&self) -> Result<(), ServeError> {
+        if self.listen.ip().is_loopback() || self.insecure {
+            return Ok(());
+        }
+        let authority = self.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+        let missing: Vec<_> = [
+            (self.tls.is_none(), "a certificate (`--tls-cert`, `--tls-key`)"),
+            (authority.is_none(), "an authority for agents (`--client-ca`)"),
+            (self.access.is_none(), "an access file (`--access`)"),
+        ]
+        .into_iter()
+        .filter_map(|(is_missing, what)| is_missing.then_some(what))
+        .collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(ServeError::Exposed { address: self.listen, missing: missing.join(", ") }),
+        }
     }
 }
 
@@ -51,6 +93,7 @@ pub struct Admin {
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    scheme: &'static str,
     admin: Option<SocketAddr>,
     /// None once it has ended and somebody knows how.
     ended: Option<JoinHandle<Result<(), RunError>>>,
@@ -69,7 +112,7 @@ impl Running {
 
     /// What clients connect to.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Waits until it has ended, which it does soon after the token it was started with is cancelled.
@@ -107,9 +150,8 @@ pub async fn serve_with<J: Journal>(
     admin: Option<Admin>,
     shutdown: CancellationToken,
 ) -> Result<Running, ServeError> {
-    if !config.listen.ip().is_loopback() && !config.insecure {
-        return Err(ServeError::Exposed { address: config.listen });
-    }
+    config.check_exposure()?;
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     let (listener, address) = bind(config.listen, "--listen").await?;
     let admin = match admin {
         Some(admin) => Some((bind(admin.listen, "--admin").await?, admin.recorder)),
@@ -120,7 +162,7 @@ pub async fn serve_with<J: Journal>(
         Parts::start(journal, records, &config, listener, admin.map(|((listener, _), recorder)| (listener, recorder)))?;
     tracing::info!(%address, admin = ?admin_address, "coordinator serves");
     let ended = tokio::spawn(parts.supervise(shutdown));
-    Ok(Running { address, admin: admin_address, ended: Some(ended) })
+    Ok(Running { address, scheme, admin: admin_address, ended: Some(ended) })
 }
 
 async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener, SocketAddr), ServeError> {

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
@@ -32,6 +33,12 @@ pub enum Reason {
     ShuttingDown,
     /// A stream could not keep up, or its lease is over.
     StreamEnded,
+    /// Whoever asks has not shown who they are.
+    Unauthenticated,
+    /// Whoever asks may not do this.
+    Denied,
+    /// Whoever asks wants more than anybody gets.
+    LimitExceeded,
 }
 
 impl Reason {
@@ -43,6 +50,9 @@ impl Reason {
             Self::NotNow => "NOT_NOW",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::StreamEnded => "STREAM_ENDED",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Denied => "DENIED",
+            Self::LimitExceeded => "LIMIT_EXCEEDED",
         }
     }
 
@@ -98,11 +108,40 @@ pub fn stream_ended(reason: impl Into<String>) -> Status {
     Reason::StreamEnded.status(Code::Unavailable, reason, ErrorDetails::new())
 }
 
+/// UNAVAILABLE: something that is needed does not answer, and may soon.
+pub fn not_available(problem: impl Into<String>) -> Status {
+    Reason::NotNow.status(Code::Unavailable, problem, ErrorDetails::new())
+}
+
+/// UNAUTHENTICATED: who asks has not shown who they are, or is not believed.
+pub fn unauthenticated(problem: impl Into<String>) -> Status {
+    Reason::Unauthenticated.status(Code::Unauthenticated, problem, ErrorDetails::new())
+}
+
+/// PERMISSION_DENIED: who asks is known, and may not do this.
+pub fn denied(problem: impl Into<String>) -> Status {
+    Reason::Denied.status(Code::PermissionDenied, problem, ErrorDetails::new())
+}
+
+/// RESOURCE_EXHAUSTED: a limit is reached; asking again helps after `retry`, where that is known.
+pub fn exhausted(problem: impl Into<String>, retry: Option<Duration>) -> Status {
+    let mut details = ErrorDetails::new();
+    if let Some(retry) = retry {
+        details.set_retry_info(Some(retry));
+    }
+    Reason::LimitExceeded.status(Code::ResourceExhausted, problem, details)
+}
+
 /// What a refused request should say to a person: the message, and a line for every field at fault.
 pub fn explain(status: &Status) -> String {
     let details = status.get_error_details();
     let mut text = match status.code() {
-        Code::InvalidArgument | Code::NotFound | Code::FailedPrecondition => status.message().to_owned(),
+        Code::InvalidArgument
+        | Code::NotFound
+        | Code::FailedPrecondition
+        | Code::Unauthenticated
+        | Code::PermissionDenied
+        | Code::ResourceExhausted => status.message().to_owned(),
         Code::Unavailable => format!("the coordinator is not available: {}", status.message()),
         Code::Unimplemented => {
             "the coordinator does not know this request: it may be older than this program, or no coordinator at all"

@@ -18,6 +18,7 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use vismae_proto::client::Trust;
 use vismae_proto::v1::Hello;
 
 pub(crate) use devices::SlotDevice;
@@ -69,11 +70,12 @@ async fn keep_linked(
     connected: &AtomicBool,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
+    let trust = options.trust();
     let mut reachable = Instant::now();
     for coordinator in options.coordinator.iter().cycle() {
         let hello = Hello { tasks: slots.held(), ..hello.clone() };
         let attached = tokio::select! {
-            attached = attach(coordinator, &hello) => attached,
+            attached = attach(coordinator, &trust, &hello) => attached,
             () = shutdown.cancelled() => return Ok(()),
             never = slots.tend() => match never {},
         };
@@ -111,9 +113,9 @@ async fn keep_linked(
 }
 
 /// Connects to the coordinator and is welcomed by it.
-async fn attach(coordinator: &str, hello: &Hello) -> Result<Link, LinkEnd> {
+async fn attach(coordinator: &str, trust: &Trust, hello: &Hello) -> Result<Link, LinkEnd> {
     let worker = &hello.worker;
-    let channel = vismae_proto::client::connect(coordinator, RETRY_PAUSE * 5)
+    let channel = vismae_proto::client::connect_with(coordinator, trust, RETRY_PAUSE * 5)
         .await
         .map_err(|error| LinkEnd::Lost(error.to_string()))?;
     let link = Link::attach(channel, hello.clone()).await?;

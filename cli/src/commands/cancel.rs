@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::CoordinatorAddress;
-use crate::client::Coordinator;
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::views::PipelineView;
@@ -17,6 +16,6 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
-    let pipeline = Coordinator::connect(&options.at.coordinator).await?.cancel(&options.pipeline).await?;
+    let pipeline = options.at.connect().await?.cancel(&options.pipeline).await?;
     format.result(&PipelineView::from(&pipeline), |view| format!("pipeline `{}` is {}", view.name, view.state))
 }

@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::CoordinatorAddress;
-use crate::client::Coordinator;
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::tables;
@@ -21,7 +20,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
-    let mut coordinator = Coordinator::connect(&options.at.coordinator).await?;
+    let mut coordinator = options.at.connect().await?;
     let pipelines = match &options.pipeline {
         Some(name) => vec![coordinator.pipeline(name).await?],
         None => coordinator.pipelines().await?,

@@ -5,7 +5,6 @@ use vismae_core::ids::{InvalidName, JobId};
 use vismae_proto::v1::ReadLogsRequest;
 
 use super::CoordinatorAddress;
-use crate::client::Coordinator;
 use crate::failure::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::output::Format;
@@ -31,7 +30,7 @@ fn job_id(text: &str) -> Result<JobId, String> {
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
-    let mut coordinator = Coordinator::connect(&options.at.coordinator).await?;
+    let mut coordinator = options.at.connect().await?;
     let request = ReadLogsRequest { job: options.job.to_string(), follow: options.follow };
     let mut lines = coordinator.logs(request).await?;
     let mut interrupts = Interrupts::listen()?;

@@ -13,6 +13,8 @@ use vismae_proto::v1::Pipeline;
 use vismae_shards::store::Store;
 
 use super::{JobFile, LocalWorkers, local_folder};
+use vismae_proto::client::{Bearer, Trust};
+
 use crate::client::Coordinator;
 use crate::cluster::Cluster;
 use crate::failure::{Exit, Failure, OrFail as _};
@@ -100,7 +102,7 @@ async fn follow(
     display: &mut Display,
     interrupts: &mut Interrupts,
 ) -> Result<Pipeline, Failure> {
-    let mut coordinator = Coordinator::connect(&cluster.url()).await?;
+    let mut coordinator = Coordinator::connect(&cluster.url(), &Trust::default(), Bearer::default()).await?;
     let name = coordinator.submit(spec).await?.name;
     let mut watch = Watch::start(&coordinator, &name).await?;
     let mut give_up: Option<Instant> = None;

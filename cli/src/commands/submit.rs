@@ -4,7 +4,6 @@ use clap::Args;
 use vismae_core::ids::NamespaceName;
 
 use super::{CoordinatorAddress, JobFile};
-use crate::client::Coordinator;
 use crate::failure::{Exit, Failure, OrFail as _};
 use crate::jobfile::{self, Overrides};
 use crate::output::Format;
@@ -30,7 +29,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
     let overrides =
         Overrides { priority: options.priority, namespace: options.namespace, ..options.job.overrides(false) };
     let spec = jobfile::load(&options.job.file, &overrides).or_fail(Exit::Usage)?;
-    let pipeline = Coordinator::connect(&options.at.coordinator).await?.submit(&spec).await?;
+    let pipeline = options.at.connect().await?.submit(&spec).await?;
     format.result(&PipelineView::from(&pipeline), |view| {
         format!("queued pipeline `{0}` with {1} jobs; follow it with `vismae watch {0}`", view.name, view.jobs.len())
     })

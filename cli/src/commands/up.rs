@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use vismae_coordinator::server::Config;
+use vismae_coordinator::server::{Config, TlsFiles};
 use vismae_coordinator::{leader, metrics};
 use vismae_shards::store::Store;
 
@@ -39,9 +39,39 @@ pub(super) struct Options {
     /// Wait while another coordinator leads on the same state, and take over when it is gone; until then only /healthz answers
     #[arg(long, requires = "state")]
     standby: bool,
-    /// Listen on other addresses than this machine's own, where anyone who reaches the port may submit and cancel
+    #[command(flatten)]
+    security: Security,
+    /// Listen on other addresses than this machine's own although something is missing that keeps others out
     #[arg(long)]
     insecure: bool,
+}
+
+/// What other machines must show, and are shown.
+#[derive(Debug, Args)]
+struct Security {
+    /// PEM of the coordinator's certificate, followed by those that signed it; read again when it changes, as are the other files
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "workers")]
+    tls_cert: Option<PathBuf>,
+    /// PEM of its private key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// PEM of the authority that signs the certificates of workers, which must show one then
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    client_ca: Option<PathBuf>,
+    /// File that says whose tokens are believed and what they allow (docs/security.md); without one, everyone may do everything
+    #[arg(long, value_name = "FILE")]
+    access: Option<PathBuf>,
+    /// File to append to who did what, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<PathBuf>,
+}
+
+impl Security {
+    fn apply(self, config: Config) -> Config {
+        let files = self.tls_cert.zip(self.tls_key);
+        let tls = files.map(|(certificate, key)| TlsFiles { certificate, key, client_ca: self.client_ca });
+        Config { tls, access: self.access, audit_log: self.audit_log, ..config }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -62,7 +92,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
         count => Some(LocalWorkers { count, threads: options.threads, logs }.settings()?),
     };
     let mut interrupts = Interrupts::listen()?;
-    let config = Config { insecure: options.insecure, ..Config::new(options.listen) };
+    let config = options.security.apply(Config { insecure: options.insecure, ..Config::new(options.listen) });
     let state = options.state.as_deref().map(open_state).transpose()?;
     if let (true, Some(state)) = (options.standby, &state) {
         format.remark("standing by");

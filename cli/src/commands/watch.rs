@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::CoordinatorAddress;
-use crate::client::Coordinator;
 use crate::failure::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::output::Format;
@@ -21,7 +20,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
-    let coordinator = Coordinator::connect(&options.at.coordinator).await?;
+    let coordinator = options.at.connect().await?;
     let mut watch = Watch::start(&coordinator, &options.pipeline).await?;
     let mut interrupts = Interrupts::listen()?;
     let mut display = Display::new(format);

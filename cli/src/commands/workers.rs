@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::CoordinatorAddress;
-use crate::client::Coordinator;
 use crate::failure::Failure;
 use crate::output::Format;
 use crate::tables;
@@ -16,7 +15,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
-    let workers = Coordinator::connect(&options.at.coordinator).await?.workers().await?;
+    let workers = options.at.connect().await?.workers().await?;
     let views: Vec<WorkerView> = workers.iter().map(WorkerView::from).collect();
     format.result(&views, |views| tables::workers(views))
 }

@@ -1,5 +1,6 @@
 //! `AgentService`: one stream for each agent.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 use vismae_core::effect::JoinError;
 use vismae_core::event::Event;
+use vismae_core::ids::{TaskId, WorkerId};
 use vismae_core::worker::{Arrival, Lease};
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::agent_service_server::AgentService;
@@ -15,11 +17,15 @@ use vismae_proto::v1::{AgentMessage, CoordinatorMessage, Hello, LogLine, Refused
 use vismae_proto::{convert, status};
 
 use super::Context;
+use crate::audit::{Entry, Lost};
 use crate::driver::{CallError, Stopped};
 use crate::links::{Link, OUTBOUND, Outbound};
+use crate::server::Peer;
 
 /// How long an agent may take to introduce itself.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Tasks of one stream whose lines are told apart without asking again.
+const TASKS_MAX: usize = 1024;
 
 /// Lets agents in, and hears them.
 #[derive(Debug)]
@@ -38,8 +44,12 @@ impl AgentService for Agents {
     type AttachStream = ReceiverStream<Result<CoordinatorMessage, Status>>;
 
     async fn attach(&self, request: Request<Streaming<AgentMessage>>) -> Result<Response<Self::AttachStream>, Status> {
+        let Some(peer) = request.extensions().get::<Peer>().cloned() else {
+            return Err(status::unauthenticated("the connection is not known"));
+        };
         let (outbound, answers) = mpsc::channel(OUTBOUND);
-        let listener = Listener { context: self.context.clone(), inbound: request.into_inner(), outbound };
+        let (context, inbound) = (self.context.clone(), request.into_inner());
+        let listener = Listener { context, peer, inbound, outbound, wrote: HashMap::new() };
         self.context.streams.spawn(listener.run());
         Ok(Response::new(ReceiverStream::new(answers)))
     }
@@ -64,8 +74,11 @@ impl From<Stopped> for End {
 /// The coordinator's ear for one agent.
 struct Listener {
     context: Context,
+    peer: Peer,
     inbound: Streaming<AgentMessage>,
     outbound: Outbound,
+    /// Tasks that have written to their logs, and whether they were this agent's: asked once, for its lines come before its end.
+    wrote: HashMap<TaskId, bool>,
 }
 
 impl Listener {
@@ -95,7 +108,15 @@ impl Listener {
             Err(end) => return end,
         };
         let ended = CancellationToken::new();
-        let lease = match self.admit(arrival, &ended).await {
+        let worker = arrival.worker.clone();
+        let admitted = match self.check_identity(&worker) {
+            Ok(()) => self.admit(arrival, &ended).await,
+            Err(end) => Err(end),
+        };
+        if self.note(&worker, admitted.as_ref().err()).await.is_err() {
+            return End::Status(status::shutting_down());
+        }
+        let lease = match admitted {
             Ok(lease) => lease,
             Err(end) => return end,
         };
@@ -122,6 +143,39 @@ impl Listener {
             return Err(End::Refused("the first message is no `hello`".to_owned()));
         };
         read(&hello).map_err(End::Refused)
+    }
+
+    /// An agent that has shown a certificate speaks for the worker whose name is in it, alone or before the first dot.
+    fn check_identity(&self, worker: &WorkerId) -> Result<(), End> {
+        let Some(names) = &self.peer.certificate else { return Ok(()) };
+        let is_it = |name: &String| name.split('.').next() == Some(worker.as_str());
+        if names.iter().any(is_it) {
+            return Ok(());
+        }
+        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        let names = if names.is_empty() { "no worker".to_owned() } else { names.join(", ") };
+        Err(End::Refused(format!("the certificate is for {names}, expected one with the DNS name `{worker}`")))
+    }
+
+    /// Writes down who came, or was not let in.
+    async fn note(&self, worker: &WorkerId, refused: Option<&End>) -> Result<(), Lost> {
+        let subject = format!("workers/{worker}");
+        let names = self.peer.certificate.as_deref().map(|names| names.join(","));
+        let (outcome, reason) = match refused {
+            None => ("OK", None),
+            Some(End::Refused(reason)) => ("REFUSED", Some(reason.clone())),
+            Some(End::Status(status)) => ("REFUSED", Some(status.message().to_owned())),
+            Some(End::Gone) => ("GONE", None),
+        };
+        let entry = Entry {
+            caller: &names.map_or("anyone".to_owned(), |names| format!("agent:{names}")),
+            address: self.peer.address.to_string(),
+            method: "vismae.v1.AgentService/Attach",
+            subject: Some(&subject),
+            outcome: outcome.to_owned(),
+            reason,
+        };
+        self.context.audit.write(&entry).await
     }
 
     /// Asks the core to let the worker in. A name that is taken may be that of a stay which only seems to be alive, such as
@@ -159,10 +213,10 @@ impl Listener {
                     Ok(event) => event,
                     Err(status) => return End::Status(status),
                 },
-                Some(Message::Log(line)) => {
-                    self.log(line);
-                    continue;
-                }
+                Some(Message::Log(line)) => match self.log(lease, line).await {
+                    Ok(()) => continue,
+                    Err(stopped) => return stopped.into(),
+                },
                 // A newer agent may say more than this coordinator understands.
                 Some(Message::Hello(_)) | None => continue,
             };
@@ -172,12 +226,28 @@ impl Listener {
         }
     }
 
-    /// Keeps a line of a log; one whose task has no readable name can't be shown to anyone.
-    fn log(&self, line: LogLine) {
-        match line.task.parse() {
-            Ok(task) => self.context.logs.append(&task, line),
-            Err(error) => tracing::debug!(%error, "a log line of no task"),
+    /// Keeps a line of a log, as long as it is of a task that this agent runs.
+    async fn log(&mut self, lease: &Lease, line: LogLine) -> Result<(), Stopped> {
+        let Ok(task) = line.task.parse::<TaskId>() else {
+            tracing::debug!(task = line.task, "a log line of no task");
+            return Ok(());
+        };
+        let is_own = match self.wrote.get(&task) {
+            Some(is_own) => *is_own,
+            None => {
+                let (from, about) = (lease.clone(), task.clone());
+                let is_own = self.context.handle.read(move |core| core.holds(&from, &about)).await?;
+                if self.wrote.len() >= TASKS_MAX {
+                    self.wrote.clear();
+                }
+                self.wrote.insert(task.clone(), is_own);
+                is_own
+            }
+        };
+        if is_own {
+            self.context.logs.append(&task, line);
         }
+        Ok(())
     }
 }
 

@@ -8,7 +8,8 @@ use tonic::{Request, Response, Status};
 use vismae_core::coordinator::Coordinator;
 use vismae_core::effect::CancelError;
 use vismae_core::ids::PipelineId;
-use vismae_core::spec::Violations;
+use vismae_core::pipeline::Pipeline as CorePipeline;
+use vismae_core::spec::{PipelineSpec, Violations};
 use vismae_proto::v1::job_service_server::JobService;
 use vismae_proto::v1::{
     CancelPipelineRequest, GetPipelineRequest, ListPipelinesRequest, ListPipelinesResponse, LogLine, Pipeline,
@@ -16,7 +17,8 @@ use vismae_proto::v1::{
 };
 use vismae_proto::{convert, status};
 
-use super::{Context, paging, stopped};
+use super::{Context, caller, denied, paging, stopped};
+use crate::access::{Caller, Role};
 use crate::driver::CallError;
 
 /// Takes pipelines in, and shows what becomes of them.
@@ -37,10 +39,13 @@ impl JobService for Jobs {
     type ReadLogsStream = BoxStream<'static, Result<LogLine, Status>>;
 
     async fn submit_pipeline(&self, request: Request<SubmitPipelineRequest>) -> Result<Response<Pipeline>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
         let wire = request.spec.unwrap_or_default();
         let invalid = |violations: Violations| status::invalid(&violations);
         let spec = convert::pipeline_from_wire(&wire).map_err(invalid)?;
+        caller.acts_on(|| format!("namespaces/{}/pipelines/{}", spec.namespace, spec.name));
+        self.allow_submission(&caller, &spec)?;
         let request_id = convert::request_id_from_wire(&request.request_id).map_err(invalid)?;
         if request.validate_only {
             spec.validate().map_err(invalid)?;
@@ -50,23 +55,26 @@ impl JobService for Jobs {
             CallError::Refused(violations) => invalid(violations),
             CallError::Stopped(gone) => stopped(gone),
         })?;
-        show(&self.context, id).await.map(Response::new)
+        show(&self.context, &caller, id).await.map(Response::new)
     }
 
     async fn get_pipeline(&self, request: Request<GetPipelineRequest>) -> Result<Response<Pipeline>, Status> {
-        show(&self.context, pipeline_id(&request.get_ref().name)?).await.map(Response::new)
+        show(&self.context, &caller(&request)?, pipeline_id(&request.get_ref().name)?).await.map(Response::new)
     }
 
     async fn list_pipelines(
         &self,
         request: Request<ListPipelinesRequest>,
     ) -> Result<Response<ListPipelinesResponse>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
         let size = paging::size(request.page_size)?;
         let after = paging::after(&request.page_token, |token| token.parse::<u64>().ok())?;
         let handle = self.context.handle.clone();
         let response = self.context.handle.read(move |core| {
-            let rest = core.pipelines().filter(|pipeline| after.is_none_or(|after| pipeline.number > after));
+            let rest = core
+                .pipelines()
+                .filter(|pipeline| sees(&caller, pipeline) && after.is_none_or(|after| pipeline.number > after));
             let (page, next_page_token) = paging::take(rest, size, |pipeline| pipeline.number.to_string());
             let view = |pipeline| convert::pipeline_view(pipeline, |moment| handle.date(moment));
             ListPipelinesResponse { pipelines: page.into_iter().map(view).collect(), next_page_token }
@@ -75,10 +83,12 @@ impl JobService for Jobs {
     }
 
     async fn cancel_pipeline(&self, request: Request<CancelPipelineRequest>) -> Result<Response<Pipeline>, Status> {
+        let caller = caller(&request)?;
         let id = pipeline_id(&request.get_ref().name)?;
+        allow(&self.context, &caller, &id, Role::Submitter).await?;
         match self.context.handle.cancel(id.clone()).await {
-            Ok(()) => show(&self.context, id).await.map(Response::new),
-            Err(CallError::Refused(CancelError::Unknown(id))) => Err(unknown(&self.context, &id).await),
+            Ok(()) => show(&self.context, &caller, id).await.map(Response::new),
+            Err(CallError::Refused(CancelError::Unknown(id))) => Err(unknown(&self.context, &caller, &id).await),
             Err(CallError::Refused(error)) => Err(status::not_now(&error)),
             Err(CallError::Stopped(gone)) => Err(stopped(gone)),
         }
@@ -88,14 +98,50 @@ impl JobService for Jobs {
         &self,
         request: Request<WatchPipelineRequest>,
     ) -> Result<Response<Self::WatchPipelineStream>, Status> {
+        let caller = caller(&request)?;
         let id = pipeline_id(&request.get_ref().name)?;
-        watch::stream(self.context.clone(), id).await.map(Response::new)
+        allow(&self.context, &caller, &id, Role::Viewer).await?;
+        watch::stream(self.context.clone(), caller, id).await.map(Response::new)
     }
 
     async fn read_logs(&self, request: Request<ReadLogsRequest>) -> Result<Response<Self::ReadLogsStream>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
         let job = convert::job_id_from_wire("job", &request.job).map_err(|violations| status::invalid(&violations))?;
+        allow(&self.context, &caller, &job.pipeline, Role::Viewer).await?;
         log::stream(self.context.clone(), job, request.follow).await.map(Response::new)
+    }
+}
+
+impl Jobs {
+    /// Whether a caller may submit this: into its namespace, with its priority, to its store.
+    fn allow_submission(&self, caller: &Caller, spec: &PipelineSpec) -> Result<(), Status> {
+        // What is above the others has their pipelines stopped.
+        let needed = if spec.priority > 0 { Role::Operator } else { Role::Submitter };
+        caller.require(needed, spec.namespace.as_str()).map_err(denied)?;
+        let Some(access) = &self.context.access else { return Ok(()) };
+        access.borrow().allows_store(spec.namespace.as_str(), &spec.store_url).map_err(|problem| {
+            let mut violations = Violations::default();
+            violations.add("store_url", problem);
+            status::invalid(&violations)
+        })
+    }
+}
+
+fn sees(caller: &Caller, pipeline: &CorePipeline) -> bool {
+    caller.has(Role::Viewer, pipeline.namespace.as_str())
+}
+
+/// Demands a role in the namespace of a pipeline. To somebody who may not even see it, it does not exist.
+async fn allow(context: &Context, caller: &Caller, id: &PipelineId, role: Role) -> Result<(), Status> {
+    caller.acts_on(|| format!("pipelines/{id}"));
+    let wanted = id.clone();
+    let namespace = context.handle.read(move |core| core.pipeline(&wanted).map(|pipeline| pipeline.namespace.clone()));
+    match namespace.await.map_err(stopped)? {
+        Some(namespace) if caller.has(Role::Viewer, namespace.as_str()) => {
+            caller.require(role, namespace.as_str()).map_err(denied)
+        }
+        _ => Err(unknown(context, caller, id).await),
     }
 }
 
@@ -104,20 +150,26 @@ fn pipeline_id(name: &str) -> Result<PipelineId, Status> {
 }
 
 /// The pipeline as it is now.
-async fn show(context: &Context, id: PipelineId) -> Result<Pipeline, Status> {
+async fn show(context: &Context, caller: &Caller, id: PipelineId) -> Result<Pipeline, Status> {
     let (handle, wanted) = (context.handle.clone(), id.clone());
+    let viewer = caller.clone();
     let view = context.handle.read(move |core| {
-        core.pipeline(&wanted).map(|pipeline| convert::pipeline_view(pipeline, |moment| handle.date(moment)))
+        let pipeline = core.pipeline(&wanted).filter(|pipeline| sees(&viewer, pipeline));
+        pipeline.map(|pipeline| convert::pipeline_view(pipeline, |moment| handle.date(moment)))
     });
     match view.await.map_err(stopped)? {
         Some(pipeline) => Ok(pipeline),
-        None => Err(unknown(context, &id).await),
+        None => Err(unknown(context, caller, &id).await),
     }
 }
 
-/// NOT_FOUND that lists the latest pipelines.
-async fn unknown(context: &Context, id: &PipelineId) -> Status {
-    let names = |core: &Coordinator| core.pipelines().rev().map(|pipeline| pipeline.id.clone()).collect::<Vec<_>>();
+/// NOT_FOUND that lists the latest pipelines that the caller may see.
+async fn unknown(context: &Context, caller: &Caller, id: &PipelineId) -> Status {
+    let caller = caller.clone();
+    let names = move |core: &Coordinator| {
+        let visible = core.pipelines().rev().filter(|pipeline| sees(&caller, pipeline));
+        visible.map(|pipeline| pipeline.id.clone()).collect::<Vec<_>>()
+    };
     match context.handle.read(names).await {
         Ok(known) => status::not_found("pipeline", id.as_str(), known),
         Err(gone) => stopped(gone),

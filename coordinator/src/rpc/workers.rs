@@ -6,7 +6,7 @@ use vismae_proto::convert::worker_view;
 use vismae_proto::v1::worker_service_server::WorkerService;
 use vismae_proto::v1::{ListWorkersRequest, ListWorkersResponse};
 
-use super::{Context, paging, stopped};
+use super::{Context, caller, denied, paging, stopped};
 
 /// Shows the workers.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ impl WorkerService for Workers {
         &self,
         request: Request<ListWorkersRequest>,
     ) -> Result<Response<ListWorkersResponse>, Status> {
+        caller(&request)?.require_any().map_err(denied)?;
         let request = request.into_inner();
         let size = paging::size(request.page_size)?;
         let after = paging::after(&request.page_token, |token| WorkerId::new(token).ok())?;

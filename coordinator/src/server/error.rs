@@ -3,8 +3,10 @@
 use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::journal::JournalError;
+use crate::reload::FileError;
 
 /// Why a coordinator did not start.
 #[derive(Debug, thiserror::Error)]
@@ -29,13 +31,26 @@ pub enum ServeError {
         /// The operating system's words.
         problem: io::Error,
     },
-    /// Strangers could reach it.
+    /// Strangers could reach it, and read along or do what they like.
     #[error(
-        "address `{address}` is open to other machines, and nobody is asked who they are: listen on `127.0.0.1`, or allow it with `--insecure` where the network keeps others out"
+        "address `{address}` is open to other machines, expected {missing}: add that, listen on `127.0.0.1`, or allow it with `--insecure` where the network keeps others out"
     )]
     Exposed {
         /// The address.
         address: SocketAddr,
+        /// What keeps strangers out and is not there.
+        missing: String,
+    },
+    /// A certificate, a key or an access file can't be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The audit log can't be opened.
+    #[error("audit log `{}` can't be opened: {problem}", path.display())]
+    Audit {
+        /// The log.
+        path: PathBuf,
+        /// The operating system's words.
+        problem: io::Error,
     },
     /// The protocol's description of itself is broken.
     #[error("reflection is not possible: {problem}")]

@@ -2,25 +2,35 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tonic_reflection::server::Builder;
 
 use super::ServeError;
+use super::gate::{Gate, GateLayer};
+use super::incoming::incoming;
+use super::tls::Tls;
 use crate::rpc;
 
 /// How often idle connections are probed, and how long a probe may take.
 const KEEPALIVE: Duration = Duration::from_secs(10);
+/// How long a request may take to arrive and be answered; streams, from there on, as long as they like.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests of one connection at once.
+const STREAMS: u32 = 256;
 /// The services whose health is told; the empty name is the server as a whole.
 const SERVICES: [&str; 4] = ["", "vismae.v1.JobService", "vismae.v1.WorkerService", "vismae.v1.AgentService"];
 
 /// The server with all services. It reports itself unhealthy when streams begin to end, and ends when it is told to stop.
 pub(super) fn serve(
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<watch::Receiver<Arc<Tls>>>),
+    gate: Gate,
     context: rpc::Context,
     stop: CancellationToken,
 ) -> Result<impl Future<Output = Result<(), tonic::transport::Error>>, ServeError> {
@@ -29,15 +39,18 @@ pub(super) fn serve(
     let (health, health_service) = tonic_health::server::health_reporter();
     let draining = context.shutdown.clone();
     let router = Server::builder()
+        .timeout(TIMEOUT)
+        .max_concurrent_streams(STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        .layer(GateLayer(Arc::new(gate)))
         .add_service(health_service)
         .add_service(reflection_v1)
         .add_service(reflection_v1alpha)
         .add_service(rpc::jobs(context.clone()))
         .add_service(rpc::workers(context.clone()))
         .add_service(rpc::agent(context));
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming(listener, tls);
     Ok(async move {
         report(&health, ServingStatus::Serving).await;
         let stopped = async {

@@ -1,9 +1,13 @@
 //! Everything that runs in a coordinator: started together, ended together.
 
+use std::path::Path;
+use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,16 +15,25 @@ use vismae_core::coordinator::Coordinator;
 use vismae_core::effect::Record;
 use vismae_proto::v1::Welcome;
 
+use super::gate::Gate;
+use super::tls::{self, Tls};
 use super::{Config, RunError, ServeError, grpc};
+use crate::access::{Access, AccessFile};
+use crate::audit::{Audit, AuditLog};
 use crate::clock::Clock;
 use crate::driver::{Driver, Handle};
 use crate::journal::Journal;
 use crate::links::Links;
 use crate::logs::Logs;
+use crate::reload::Followed;
 use crate::{metrics, rpc};
 
 /// How long the parts may take to end after they were told to.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How often the age of an identity provider's keys is looked at, and the age at which they are fetched again.
+const KEYS_LOOKED_AT: Duration = Duration::from_secs(60);
+const KEYS_AGE: Duration = Duration::from_secs(3600);
 
 /// The running parts. When one ends, all do.
 pub(super) struct Parts {
@@ -48,16 +61,23 @@ impl Parts {
         let clock = Clock::start();
         let core = Coordinator::restore(config.lease, clock.now(), records);
         let (driver, handle) = Driver::new(core, clock, journal, Links::new(welcome), logs.clone());
+        let mut tasks = JoinSet::new();
+        let tls = follow_tls(config, &mut tasks, &stop)?;
+        let access = follow_access(config, &mut tasks, &stop)?;
+        let audit = open_audit_log(config, &mut tasks)?;
+        let authority = config.tls.as_ref().and_then(|tls| tls.client_ca.as_ref());
+        let gate = Gate { access: access.clone(), certificates: authority.is_some(), audit: audit.clone() };
         let context = rpc::Context {
             handle: handle.clone(),
+            access,
+            audit,
             logs,
             lease: config.lease,
             shutdown: drain.clone(),
             streams: streams.clone(),
         };
 
-        let mut tasks = JoinSet::new();
-        let serving = grpc::serve(listener, context, stop.clone())?;
+        let serving = grpc::serve((listener, tls.clone()), gate, context, stop.clone())?;
         tasks.spawn(async { serving.await.map_err(|error| RunError::part("gRPC server", error)) });
         let driving = driver.run(stop.clone());
         tasks.spawn(async { driving.await.map_err(RunError::Journal) });
@@ -67,7 +87,7 @@ impl Parts {
             let ready = move || !draining.is_cancelled();
             let serving = vismae_proto::admin::serve(listener, render, ready, stop.clone());
             tasks.spawn(async { serving.await.map_err(|error| RunError::part("admin server", error)) });
-            tasks.spawn(tend(recorder, handle, stop.clone()));
+            tasks.spawn(tend(recorder, handle, tls, stop.clone()));
         }
         Ok(Self { tasks, streams, drain, stop })
     }
@@ -105,8 +125,72 @@ impl Parts {
     }
 }
 
+type Tasks = JoinSet<Result<(), RunError>>;
+
+/// The settings of TLS, if there are any, as long as their files say the same or better.
+fn follow_tls(
+    config: &Config,
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) -> Result<Option<watch::Receiver<Arc<Tls>>>, ServeError> {
+    let Some(files) = &config.tls else { return Ok(None) };
+    let (followed, current) = Followed::open("certificate", files.paths(), tls::make)?;
+    let following = followed.run(stop.clone());
+    tasks.spawn(async {
+        following.await;
+        Ok(())
+    });
+    Ok(Some(current))
+}
+
+/// Who may do what, where that is restricted, and the keys of the identity provider.
+fn follow_access(
+    config: &Config,
+    tasks: &mut Tasks,
+    stop: &CancellationToken,
+) -> Result<Option<watch::Receiver<Arc<Access>>>, ServeError> {
+    let Some(path) = &config.access else { return Ok(None) };
+    let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+    let make = move |contents: &[Vec<u8>]| {
+        let text = contents.first().and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or("it is no text")?;
+        let file = AccessFile::from_str(text).map_err(|error| error.to_string())?;
+        Access::new(&file, &folder).map_err(|error| error.to_string())
+    };
+    let (followed, current) = Followed::open("access file", vec![path.clone()], make)?;
+    let (following, keys, stop) = (followed.run(stop.clone()), current.clone(), stop.clone());
+    tasks.spawn(async move {
+        tokio::join!(following, refresh_keys(keys, stop));
+        Ok(())
+    });
+    Ok(Some(current))
+}
+
+async fn refresh_keys(access: watch::Receiver<Arc<Access>>, stop: CancellationToken) {
+    let mut due = tokio::time::interval(KEYS_LOOKED_AT);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = due.tick() => {}
+        }
+        let current = Arc::clone(&access.borrow());
+        current.refresh(KEYS_AGE).await;
+    }
+}
+
+fn open_audit_log(config: &Config, tasks: &mut Tasks) -> Result<Audit, ServeError> {
+    let Some(path) = &config.audit_log else { return Ok(Audit::default()) };
+    let (log, audit) = AuditLog::open(path).map_err(|problem| ServeError::Audit { path: path.clone(), problem })?;
+    tasks.spawn_blocking(|| log.run().map_err(|error| RunError::part("audit log", error)));
+    Ok(audit)
+}
+
 /// Keeps the recorder tidy, and the series that always exist from going idle.
-async fn tend(recorder: PrometheusHandle, handle: Handle, stop: CancellationToken) -> Result<(), RunError> {
+async fn tend(
+    recorder: PrometheusHandle,
+    handle: Handle,
+    tls: Option<watch::Receiver<Arc<Tls>>>,
+    stop: CancellationToken,
+) -> Result<(), RunError> {
     let mut due = tokio::time::interval(metrics::UPKEEP);
     loop {
         tokio::select! {
@@ -114,6 +198,9 @@ async fn tend(recorder: PrometheusHandle, handle: Handle, stop: CancellationToke
             _ = due.tick() => {}
         }
         recorder.run_upkeep();
+        if let Some(tls) = &tls {
+            metrics::certificate_expires(tls.borrow().expires);
+        }
         if handle.read(metrics::observe).await.is_err() {
             return Ok(());
         }

@@ -1,9 +1,11 @@
 //! What an operator tells an agent.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use vismae_core::ids::WorkerId;
+use vismae_proto::client::Trust;
 
 use super::devices::DeviceChoice;
 use crate::cache::CacheOptions;
@@ -14,6 +16,15 @@ pub(crate) struct AgentOptions {
     /// Addresses of the coordinator and of those that stand by for it, with commas between them; tried one after the other.
     #[arg(long, env = "VISMAE_COORDINATOR", default_value = "http://127.0.0.1:7340", value_delimiter = ',')]
     pub coordinator: Vec<String>,
+    /// PEM of the authority that signed the certificate of the coordinator at an `https://` address; those of the system when absent.
+    #[arg(long, env = "VISMAE_CA")]
+    pub ca: Option<PathBuf>,
+    /// PEM of the certificate to show to the coordinator, with the name of this worker as DNS name; read anew for each connection.
+    #[arg(long, env = "VISMAE_CERT", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// PEM of the private key of this certificate.
+    #[arg(long, env = "VISMAE_KEY", requires = "cert")]
+    pub key: Option<PathBuf>,
     /// Name of this worker, unique at the coordinator; on Kubernetes the pod's name.
     #[arg(long, env = "VISMAE_WORKER_NAME", value_parser = parse_name)]
     pub name: WorkerId,
@@ -43,6 +54,11 @@ pub(crate) struct AgentOptions {
 }
 
 impl AgentOptions {
+    /// What the coordinator is shown, and must show.
+    pub(crate) fn trust(&self) -> Trust {
+        Trust { ca: self.ca.clone(), identity: self.cert.clone().zip(self.key.clone()) }
+    }
+
     /// How long the coordinator may be out of reach.
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)

@@ -56,7 +56,7 @@ impl Coordinator {
     }
 
     /// Whether the task is one that is not over, and was given to that worker.
-    pub(super) fn holds(&self, from: &Lease, task: &TaskId) -> bool {
+    pub fn holds(&self, from: &Lease, task: &TaskId) -> bool {
         let gang = self.job(&task.job).and_then(|job| job.state.gang());
         gang.and_then(|gang| gang.live_member(task)).is_some_and(|member| member.slot.worker == from.worker)
     }

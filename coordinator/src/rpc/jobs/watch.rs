@@ -10,10 +10,12 @@ use vismae_proto::status;
 use vismae_proto::v1::Pipeline;
 
 use super::{Context, show, stopped, unknown};
+use crate::access::Caller;
 
 /// A watcher and what it has seen.
 struct Watcher {
     context: Context,
+    caller: Caller,
     pipeline: PipelineId,
     changes: Receiver<()>,
     _open: TaskTrackerToken,
@@ -22,13 +24,14 @@ struct Watcher {
 /// Sends the pipeline now and after every change. Changes between two reads of the client come as one.
 pub(super) async fn stream(
     context: Context,
+    caller: Caller,
     pipeline: PipelineId,
 ) -> Result<BoxStream<'static, Result<Pipeline, Status>>, Status> {
     let Some(mut changes) = context.handle.watch(pipeline.clone()).await.map_err(stopped)? else {
-        return Err(unknown(&context, &pipeline).await);
+        return Err(unknown(&context, &caller, &pipeline).await);
     };
     changes.mark_changed();
-    let watcher = Watcher { _open: context.streams.token(), context, pipeline, changes };
+    let watcher = Watcher { _open: context.streams.token(), context, caller, pipeline, changes };
     Ok(try_unfold(Some(watcher), |watcher| async {
         match watcher {
             Some(watcher) => watcher.next().await,
@@ -48,7 +51,7 @@ impl Watcher {
         if changed.is_err() {
             return Ok(None);
         }
-        let view = show(&self.context, self.pipeline.clone()).await?;
+        let view = show(&self.context, &self.caller, self.pipeline.clone()).await?;
         let over = view.end_time.is_some();
         Ok(Some((view, (!over).then_some(self))))
     }

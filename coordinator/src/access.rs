@@ -1,0 +1,148 @@
+//! Who may do what: people by bearer token, agents by client certificate.
+//!
+//! An access file names the tokens and the identity provider that are believed, and what each of them may do in which
+//! namespace; see [`AccessFile`] for its keys. Without one, everyone who reaches the port may do everything, which is why only
+//! addresses of this machine are listened on then.
+
+mod caller;
+mod file;
+mod grants;
+mod limits;
+mod oidc;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest as _, Sha256};
+
+pub use caller::{Caller, Denied};
+pub use file::{AccessError, AccessFile};
+pub use grants::{ANY_NAMESPACE, Grant, Grants, Role};
+pub(crate) use limits::{Excess, Limits};
+
+use oidc::Oidc;
+
+/// Why a bearer token is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unknown {
+    #[error(
+        "no token was sent, expected `authorization: Bearer TOKEN`; on the command line `--token-file` or VISMAE_TOKEN"
+    )]
+    Missing,
+    #[error("the token is not known here; ask an administrator for one that is")]
+    Token,
+    #[error("the token of `{0}` has expired; ask an administrator for another")]
+    Expired(String),
+    #[error("the identity token is not believed: {0}")]
+    Identity(String),
+    #[error("the keys of the identity provider can't be had at the moment: {0}")]
+    Keys(String),
+}
+
+/// An access file, ready to decide.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// By the SHA-256 of the token, which is all that is known of it.
+    tokens: HashMap<[u8; 32], Holder>,
+    oidc: Option<Oidc>,
+    stores: HashMap<String, Vec<StorePrefix>>,
+    pub(crate) limits: Limits,
+}
+
+#[derive(Debug)]
+struct Holder {
+    name: String,
+    grants: Grants,
+    expires: Option<SystemTime>,
+}
+
+/// Where a store must lie: below a URL, by whole segments of its path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct StorePrefix(url::Url);
+
+impl Access {
+    /// Makes a file's rules ready. `folder` is what its relative paths begin at.
+    ///
+    /// # Errors
+    /// The entry that can't be used.
+    pub(crate) fn new(file: &AccessFile, folder: &Path) -> Result<Self, AccessError> {
+        let mut tokens = HashMap::new();
+        for token in &file.token {
+            let holder = Holder {
+                name: token.name.clone(),
+                grants: Grants::new(token.grants.clone()),
+                expires: token.expires()?,
+            };
+            if tokens.insert(token.sha256.0, holder).is_some() {
+                return Err(AccessError::Twice { name: token.name.clone() });
+            }
+        }
+        let mut stores = HashMap::new();
+        for (namespace, urls) in &file.stores {
+            let prefixes: Result<Vec<_>, _> = urls.iter().map(|url| StorePrefix::new(namespace, url)).collect();
+            stores.insert(namespace.clone(), prefixes?);
+        }
+        let oidc = file.oidc.as_ref().map(|oidc| Oidc::new(oidc, folder)).transpose()?;
+        Ok(Self { tokens, oidc, stores, limits: Limits::new(&file.limits) })
+    }
+
+    /// Who sends a token. One with dots is taken for an identity token, any other for one of the file.
+    pub(crate) async fn identify(&self, token: &str, now: SystemTime) -> Result<(String, Grants), Unknown> {
+        if let (Some(oidc), 2) = (&self.oidc, token.matches('.').count()) {
+            return oidc.identify(token).await;
+        }
+        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+        let holder = self.tokens.get(&digest).ok_or(Unknown::Token)?;
+        if holder.expires.is_some_and(|expires| expires <= now) {
+            return Err(Unknown::Expired(holder.name.clone()));
+        }
+        Ok((format!("token:{}", holder.name), holder.grants.clone()))
+    }
+
+    /// Fetches the identity provider's keys again where that is due; until it succeeds, the last ones are believed.
+    pub(crate) async fn refresh(&self, age: Duration) {
+        if let Some(oidc) = &self.oidc {
+            oidc.refresh(age).await;
+        }
+    }
+
+    /// Whether pipelines of a namespace may work in a store; where the file says nothing about the namespace, in any.
+    pub(crate) fn allows_store(&self, namespace: &str, store: &str) -> Result<(), String> {
+        let Some(allowed) = self.stores.get(namespace).or_else(|| self.stores.get(ANY_NAMESPACE)) else {
+            return Ok(());
+        };
+        let within = url::Url::parse(store).is_ok_and(|store| allowed.iter().any(|prefix| prefix.holds(&store)));
+        if within {
+            return Ok(());
+        }
+        let allowed: Vec<_> = allowed.iter().map(|prefix| format!("`{}`", prefix.0)).collect();
+        Err(format!("is outside of what namespace `{namespace}` may use, expected one in {}", allowed.join(", ")))
+    }
+}
+
+impl StorePrefix {
+    fn new(namespace: &str, url: &str) -> Result<Self, AccessError> {
+        url::Url::parse(url).map(Self).map_err(|problem| AccessError::Store {
+            namespace: namespace.to_owned(),
+            found: url.to_owned(),
+            problem: problem.to_string(),
+        })
+    }
+
+    /// Parsing has resolved `.` and `..` in both, also where they are percent-encoded. A segment with an encoded slash would be two
+    /// to a store, and is none of the prefix's.
+    fn holds(&self, store: &url::Url) -> bool {
+        let segments = |url: &url::Url| -> Vec<String> {
+            url.path_segments().into_iter().flatten().filter(|part| !part.is_empty()).map(str::to_owned).collect()
+        };
+        let same_place = self.0.scheme() == store.scheme()
+            && self.0.host_str() == store.host_str()
+            && self.0.port_or_known_default() == store.port_or_known_default();
+        let hides_a_slash = store.path().to_ascii_lowercase().contains("%2f");
+        same_place && !hides_a_slash && segments(store).starts_with(&segments(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! What every request passes before it reaches a service: who sends it, whether that is too much, and what is written down of it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use futures::future::BoxFuture;
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::{Request, Response};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+use vismae_proto::status;
+
+use super::connection::Peer;
+use crate::access::{Access, Caller, Excess, Grants, Unknown};
+use crate::audit::{Audit, Entry};
+
+/// Services that tell nothing of anyone's work: how the protocol looks, and whether the coordinator is well.
+const OPEN: [&str; 3] =
+    ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+/// The service for agents, which show a certificate instead of a token and whose arrivals are written down by the service itself.
+const AGENTS: &str = "vismae.v1.AgentService";
+/// How methods begin that only look, and are not written down unless they are refused.
+const LOOKS: [&str; 5] = ["Get", "List", "Watch", "Read", "Explain"];
+/// How methods begin whose answer is a stream.
+const STREAMS: [&str; 3] = ["Watch", "Read", "ServerReflectionInfo"];
+
+/// Decides about every request.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// Absent where everyone may do everything.
+    pub(super) access: Option<watch::Receiver<Arc<Access>>>,
+    /// Whether agents must show a certificate.
+    pub(super) certificates: bool,
+    pub(super) audit: Audit,
+}
+
+/// What a request is let in with.
+struct Pass {
+    caller: Caller,
+    /// Counts the stream for as long as the answer lasts.
+    stream: Option<OwnedSemaphorePermit>,
+}
+
+impl Gate {
+    async fn admit(&self, head: &Head) -> Result<Pass, Status> {
+        let Some(peer) = &head.peer else {
+            return Err(status::unauthenticated("the connection is not known"));
+        };
+        if head.service() == AGENTS {
+            return match (&peer.certificate, self.certificates) {
+                (None, true) => Err(status::unauthenticated(
+                    "no certificate was shown, expected one that the coordinator's client authority has signed: see `--cert` and `--key`",
+                )),
+                _ => Ok(Pass { caller: Caller::anyone(), stream: None }),
+            };
+        }
+        let Some(access) = self.access.as_ref().map(|access| Arc::clone(&access.borrow())) else {
+            return Ok(Pass { caller: Caller::anyone(), stream: None });
+        };
+        let address = peer.address.ip().to_string();
+        let caller = if head.is_open() {
+            Caller::new(address, Grants::default())
+        } else {
+            // Whoever guesses tokens is slowed down like everyone else.
+            match identify(&access, head.authorization.as_ref()).await {
+                Ok(caller) => caller,
+                Err(unknown) => {
+                    access.limits.request(&address).map_err(too_much)?;
+                    return Err(refuse(&unknown));
+                }
+            }
+        };
+        access.limits.request(caller.name()).map_err(too_much)?;
+        let is_stream = STREAMS.iter().any(|begin| head.method().starts_with(begin));
+        let stream = is_stream.then(|| access.limits.stream(caller.name())).transpose().map_err(too_much)?;
+        Ok(Pass { caller, stream })
+    }
+
+    /// Writes down what was done, and what was refused to somebody.
+    async fn note(&self, head: &Head, caller: Option<&Caller>, outcome: Outcome) -> Result<(), Status> {
+        let refused = matches!(outcome.code, Code::Unauthenticated | Code::PermissionDenied);
+        let looks = LOOKS.iter().any(|begin| head.method().starts_with(begin));
+        if head.is_open() || !refused && (looks || head.service() == AGENTS) {
+            return Ok(());
+        }
+        let entry = Entry {
+            caller: caller.map_or("unknown", Caller::name),
+            address: head.peer.as_ref().map(|peer| peer.address.to_string()).unwrap_or_default(),
+            method: &head.path,
+            subject: caller.and_then(Caller::subject),
+            outcome: code_word(outcome.code),
+            reason: outcome.reason,
+        };
+        self.audit.write(&entry).await.map_err(|_| status::shutting_down())
+    }
+}
+
+/// What a request says before its message.
+struct Head {
+    /// As `vismae.v1.JobService/CancelPipeline`.
+    path: String,
+    peer: Option<Peer>,
+    authorization: Option<HeaderValue>,
+}
+
+impl Head {
+    fn of(request: &Request<Body>) -> Self {
+        Self {
+            path: request.uri().path().trim_start_matches('/').to_owned(),
+            peer: request.extensions().get::<Peer>().cloned(),
+            authorization: request.headers().get(AUTHORIZATION).cloned(),
+        }
+    }
+
+    fn service(&self) -> &str {
+        self.path.split_once('/').map_or("", |(service, _)| service)
+    }
+
+    fn method(&self) -> &str {
+        self.path.split_once('/').map_or("", |(_, method)| method)
+    }
+
+    fn is_open(&self) -> bool {
+        OPEN.contains(&self.service())
+    }
+}
+
+struct Outcome {
+    code: Code,
+    reason: Option<String>,
+}
+
+impl Outcome {
+    fn of(status: &Status) -> Self {
+        Self { code: status.code(), reason: Some(status.message().to_owned()) }
+    }
+
+    /// A service that refuses says so in the head of its answer; one that does not has none to say there.
+    fn read(response: &Response<Body>) -> Self {
+        match Status::from_header_map(response.headers()) {
+            Some(status) if status.code() != Code::Ok => Self::of(&status),
+            _ => Self { code: Code::Ok, reason: None },
+        }
+    }
+}
+
+async fn identify(access: &Access, authorization: Option<&HeaderValue>) -> Result<Caller, Unknown> {
+    let token = authorization.ok_or(Unknown::Missing)?.to_str().ok().and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    let (name, grants) = access.identify(token.ok_or(Unknown::Missing)?, SystemTime::now()).await?;
+    Ok(Caller::new(name, grants))
+}
+
+fn refuse(unknown: &Unknown) -> Status {
+    match unknown {
+        Unknown::Keys(_) => status::not_available(unknown.to_string()),
+        _ => status::unauthenticated(unknown.to_string()),
+    }
+}
+
+fn too_much(excess: Excess) -> Status {
+    let retry = match &excess {
+        Excess::Requests { retry, .. } => Some(*retry),
+        Excess::Streams { .. } => None,
+    };
+    status::exhausted(excess.to_string(), retry)
+}
+
+/// As programs know it: `PERMISSION_DENIED`.
+fn code_word(code: Code) -> String {
+    let camel = format!("{code:?}");
+    let mut word = String::with_capacity(camel.len() + 4);
+    for (at, letter) in camel.char_indices() {
+        if at > 0 && letter.is_uppercase() && code != Code::Ok {
+            word.push('_');
+        }
+        word.push(letter.to_ascii_uppercase());
+    }
+    word
+}
+
+/// Puts the gate in front of the services.
+#[derive(Debug, Clone)]
+pub(super) struct GateLayer(pub(super) Arc<Gate>);
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gated<S>;
+
+    fn layer(&self, services: S) -> Gated<S> {
+        Gated { services, gate: Arc::clone(&self.0) }
+    }
+}
+
+/// The services behind the gate.
+#[derive(Debug, Clone)]
+pub(super) struct Gated<S> {
+    services: S,
+    gate: Arc<Gate>,
+}
+
+impl<S> Service<Request<Body>> for Gated<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.services.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let gate = Arc::clone(&self.gate);
+        // The one that is ready; its clone need not be.
+        let fresh = self.services.clone();
+        let mut services = std::mem::replace(&mut self.services, fresh);
+        Box::pin(async move {
+            let head = Head::of(&request);
+            let pass = match gate.admit(&head).await {
+                Ok(pass) => pass,
+                Err(refused) => {
+                    let lost = gate.note(&head, None, Outcome::of(&refused)).await.err();
+                    return Ok(lost.unwrap_or(refused).into_http());
+                }
+            };
+            let caller = pass.caller.clone();
+            request.extensions_mut().insert(pass.caller);
+            let mut response = services.call(request).await?;
+            let mut outcome = Outcome::read(&response);
+            // What a message that is too long is refused with, as this is a limit like the others.
+            if outcome.code == Code::OutOfRange {
+                let status = status::exhausted(outcome.reason.unwrap_or_default(), None);
+                outcome = Outcome::of(&status);
+                response = status.into_http();
+            }
+            if let Err(lost) = gate.note(&head, Some(&caller), outcome).await {
+                return Ok(lost.into_http());
+            }
+            Ok(match pass.stream {
+                Some(counted) => response.map(|body| Body::new(Counted { body, _counted: counted })),
+                None => response,
+            })
+        })
+    }
+}
+
+/// The body of a stream that is counted until its end.
+struct Counted {
+    body: Body,
+    _counted: OwnedSemaphorePermit,
+}
+
+impl http_body::Body for Counted {
+    type Data = bytes::Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::pin::Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}
