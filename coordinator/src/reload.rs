@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics;
 
 /// How often the files are looked at. Their content is compared and nothing else, because a mounted secret is replaced by a link.
-const EVERY: Duration = Duration::from_secs(5);
+const EVERY: Duration = Duration::from_secs(2);
 /// The most bytes of one file.
 const SIZE_MAX: u64 = 4 << 20;
 

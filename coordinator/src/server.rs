@@ -34,6 +34,10 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long a silent worker is believed.
     pub lease: Duration,
+    /// How long a peer may take to shake hands and to begin to speak.
+    pub patience: Duration,
+    /// How long a request may take to arrive and be answered; a stream, from there on, as long as it likes.
+    pub timeout: Duration,
     /// Certificate and key; plain text without.
     pub tls: Option<TlsFiles>,
     /// An access file ([`crate::access`]): without one, everyone may do everything.
@@ -52,6 +56,8 @@ impl Config {
             listen,
             heartbeat: Duration::from_secs(1),
             lease: Duration::from_secs(5),
+            patience: Duration::from_secs(10),
+            timeout: Duration::from_secs(30),
             tls: None,
             access: None,
             audit_log: None,

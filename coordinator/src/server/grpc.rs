@@ -12,16 +12,14 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tonic_reflection::server::Builder;
 
-use super::ServeError;
 use super::gate::{Gate, GateLayer};
 use super::incoming::incoming;
 use super::tls::Tls;
+use super::{Config, ServeError};
 use crate::rpc;
 
 /// How often idle connections are probed, and how long a probe may take.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// How long a request may take to arrive and be answered; streams, from there on, as long as they like.
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests of one connection at once.
 const STREAMS: u32 = 256;
 /// The services whose health is told; the empty name is the server as a whole.
@@ -29,17 +27,18 @@ const SERVICES: [&str; 4] = ["", "vismae.v1.JobService", "vismae.v1.WorkerServic
 
 /// The server with all services. It reports itself unhealthy when streams begin to end, and ends when it is told to stop.
 pub(super) fn serve(
+    config: &Config,
     (listener, tls): (TcpListener, Option<watch::Receiver<Arc<Tls>>>),
     gate: Gate,
     context: rpc::Context,
     stop: CancellationToken,
-) -> Result<impl Future<Output = Result<(), tonic::transport::Error>>, ServeError> {
+) -> Result<impl Future<Output = Result<(), tonic::transport::Error>> + use<>, ServeError> {
     let reflection_v1 = reflection().build_v1().map_err(ServeError::reflection)?;
     let reflection_v1alpha = reflection().build_v1alpha().map_err(ServeError::reflection)?;
     let (health, health_service) = tonic_health::server::health_reporter();
     let draining = context.shutdown.clone();
     let router = Server::builder()
-        .timeout(TIMEOUT)
+        .timeout(config.timeout)
         .max_concurrent_streams(STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
@@ -50,7 +49,7 @@ pub(super) fn serve(
         .add_service(rpc::jobs(context.clone()))
         .add_service(rpc::workers(context.clone()))
         .add_service(rpc::agent(context));
-    let incoming = incoming(listener, tls);
+    let incoming = incoming(listener, tls, config.patience);
     Ok(async move {
         report(&health, ServingStatus::Serving).await;
         let stopped = async {

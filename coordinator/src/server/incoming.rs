@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,24 +17,25 @@ use super::tls::Tls;
 const CONNECTIONS: usize = 20_000;
 /// Handshakes at once.
 const HANDSHAKES: usize = 1024;
-/// How long a peer may take for its handshake, and then to begin to speak HTTP/2.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause after an error of accepting, most of which mean that this process has too many files open.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts for as long as the stream lives, with the newest settings of TLS where there are any.
+/// Accepts for as long as the stream lives, with the newest settings of TLS where there are any. A peer may take so long for its
+/// handshake, and then to begin to speak HTTP/2.
 pub(super) fn incoming(
     listener: TcpListener,
     tls: Option<watch::Receiver<Arc<Tls>>>,
+    patience: Duration,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (ready, connections) = mpsc::channel(HANDSHAKES);
-    tokio::spawn(accept(listener, tls, ready));
+    tokio::spawn(accept(listener, tls, patience, ready));
     ReceiverStream::new(connections)
 }
 
 async fn accept(
     listener: TcpListener,
     tls: Option<watch::Receiver<Arc<Tls>>>,
+    patience: Duration,
     ready: mpsc::Sender<io::Result<Connection>>,
 ) {
     let counted = Arc::new(Semaphore::new(CONNECTIONS));
@@ -62,31 +63,24 @@ async fn accept(
         stream.set_nodelay(true).ok();
         match &tls {
             None => {
-                let connection = Connection::plain(stream, address, PATIENCE, permit);
+                let connection = Connection::plain(stream, address, patience, permit);
                 if ready.send(Ok(connection)).await.is_err() {
                     return;
                 }
             }
             Some(tls) => {
                 let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow().config));
-                handshakes.spawn(shake_hands(acceptor, stream, address, permit, ready.clone()));
+                let ready = ready.clone();
+                handshakes.spawn(async move {
+                    match tokio::time::timeout(patience, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => {
+                            ready.send(Ok(Connection::tls(stream, address, patience, permit))).await.ok();
+                        }
+                        Ok(Err(error)) => tracing::debug!(%address, %error, "a handshake failed"),
+                        Err(_) => tracing::debug!(%address, "a handshake took longer than {patience:?}"),
+                    }
+                });
             }
         }
-    }
-}
-
-async fn shake_hands(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-    address: std::net::SocketAddr,
-    permit: OwnedSemaphorePermit,
-    ready: mpsc::Sender<io::Result<Connection>>,
-) {
-    match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            ready.send(Ok(Connection::tls(stream, address, PATIENCE, permit))).await.ok();
-        }
-        Ok(Err(error)) => tracing::debug!(%address, %error, "a handshake failed"),
-        Err(_) => tracing::debug!(%address, "a handshake took longer than {PATIENCE:?}"),
     }
 }

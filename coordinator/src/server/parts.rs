@@ -77,7 +77,7 @@ impl Parts {
             streams: streams.clone(),
         };
 
-        let serving = grpc::serve((listener, tls.clone()), gate, context, stop.clone())?;
+        let serving = grpc::serve(config, (listener, tls.clone()), gate, context, stop.clone())?;
         tasks.spawn(async { serving.await.map_err(|error| RunError::part("gRPC server", error)) });
         let driving = driver.run(stop.clone());
         tasks.spawn(async { driving.await.map_err(RunError::Journal) });

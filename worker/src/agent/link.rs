@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
-use tonic::Streaming;
 use tonic::transport::Channel;
+use tonic::{Code, Streaming};
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::agent_service_client::AgentServiceClient;
 use vismae_proto::v1::{
@@ -59,7 +59,7 @@ impl Link {
         }
         let greet = async {
             let attached = AgentServiceClient::new(channel).attach(ReceiverStream::new(queue)).await;
-            let mut inbound = attached.map_err(|status| LinkEnd::Lost(status.message().to_owned()))?.into_inner();
+            let mut inbound = attached.map_err(refused_or_lost)?.into_inner();
             match read(inbound.message().await)? {
                 coordinator_message::Message::Welcome(welcome) => Ok((inbound, welcome)),
                 coordinator_message::Message::Refused(Refused { reason }) => Err(LinkEnd::Refused(reason)),
@@ -151,6 +151,15 @@ impl Link {
         if self.outbound.try_send(AgentMessage { message: Some(message) }).is_err() {
             tracing::debug!("message not queued: the coordinator's stream is full or gone");
         }
+    }
+}
+
+/// A coordinator that does not believe who this is will not the next time either.
+fn refused_or_lost(status: tonic::Status) -> LinkEnd {
+    let reason = status.message().to_owned();
+    match status.code() {
+        Code::Unauthenticated | Code::PermissionDenied => LinkEnd::Refused(reason),
+        _ => LinkEnd::Lost(reason),
     }
 }
 

@@ -1,0 +1,130 @@
+//! Limits: on sizes, rates, streams and patience.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+use tonic_types::StatusExt as _;
+use vismae_coordinator::server::{Config, serve};
+use vismae_core::spec::PipelineSpec;
+use vismae_proto::convert::pipeline_to_wire;
+use vismae_proto::v1::{ListPipelinesRequest, SubmitPipelineRequest, WatchPipelineRequest};
+
+use super::wire::{Coordinator, any_port, in_time, single};
+use super::{ACCESS, Guarded, reason};
+
+#[tokio::test]
+async fn a_message_that_is_too_long_is_refused_as_such() {
+    let coordinator = Coordinator::start().await;
+    let mut wire = pipeline_to_wire(&single());
+    wire.store_url = format!("file:///{}", "x".repeat(5 << 20));
+    let request = SubmitPipelineRequest { spec: Some(wire), ..Default::default() };
+    let refused = coordinator.jobs().submit_pipeline(request).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "LIMIT_EXCEEDED"), "{refused}");
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_that_asks_too_often_is_told_when_to_come_back_and_others_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let access = folder.path().join("access.toml");
+    let few =
+        ACCESS.replace("requests_per_second = 1000", "requests_per_second = 1").replace("burst = 1000", "burst = 3");
+    std::fs::write(&access, few).unwrap();
+    let guarded = Guarded::with(|config| config.access = Some(access)).await;
+    let mut viewer = guarded.holder("viewer").await;
+    let mut refused = None;
+    for _ in 0..100 {
+        match viewer.list_pipelines(ListPipelinesRequest::default()).await {
+            Ok(_) => {}
+            Err(status) => refused = Some(status),
+        }
+    }
+    let refused = refused.unwrap();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "LIMIT_EXCEEDED"));
+    let retry = refused.get_error_details().retry_info().unwrap().retry_delay.unwrap();
+    assert!(retry > Duration::ZERO && retry <= Duration::from_secs(1), "{retry:?}");
+    guarded.holder("submitter").await.list_pipelines(ListPipelinesRequest::default()).await.unwrap();
+    // Whoever guesses is slowed down too.
+    let mut guesser = guarded.holder("guess").await;
+    let mut codes = Vec::new();
+    for _ in 0..10 {
+        codes.push(guesser.list_pipelines(ListPipelinesRequest::default()).await.unwrap_err().code());
+    }
+    assert!(codes.contains(&Code::Unauthenticated) && codes.contains(&Code::ResourceExhausted), "{codes:?}");
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_has_so_many_streams_and_gets_them_back() {
+    let guarded = Guarded::start().await;
+    let mut operator = guarded.holder("operator").await;
+    let spec = PipelineSpec { ..single() };
+    operator
+        .submit_pipeline(SubmitPipelineRequest { spec: Some(pipeline_to_wire(&spec)), ..Default::default() })
+        .await
+        .unwrap();
+    let watch = || WatchPipelineRequest { name: "demo".to_owned(), ..Default::default() };
+    let held = [operator.watch_pipeline(watch()).await.unwrap(), operator.watch_pipeline(watch()).await.unwrap()];
+    let refused = operator.watch_pipeline(watch()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    drop(held);
+    let again = async { while operator.watch_pipeline(watch()).await.is_err() {} };
+    in_time(again).await;
+    guarded.coordinator.stop().await;
+}
+
+/// Sends some bytes and then nothing, until the other side has had enough.
+async fn hold(address: std::net::SocketAddr, bytes: &[u8]) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    // However it ends: closed, or reset.
+    let _ = in_time(stream.read_to_end(&mut answer)).await;
+}
+
+#[tokio::test]
+async fn whoever_keeps_its_words_back_loses_the_connection() {
+    let patience = Duration::from_millis(300);
+    let guarded = Guarded::with(|config| config.patience = patience).await;
+    let address = guarded.coordinator.running.address();
+    hold(address, b"").await;
+    hold(address, b"\x16\x03\x01").await;
+    hold(address, b"GET / HTTP/1.1\r\n").await;
+    guarded.coordinator.stop().await;
+
+    let shutdown = CancellationToken::new();
+    let config = Config { patience, ..Config::new(any_port()) };
+    let plain = Coordinator::of(serve(config, None, shutdown.clone()).await.unwrap(), shutdown).await;
+    hold(plain.running.address(), b"").await;
+    hold(plain.running.address(), b"PRI * HTTP/2.0").await;
+    plain.submit(&single()).await;
+    plain.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_never_arrives_whole_is_given_up() {
+    use http_body_util::BodyExt as _;
+    let shutdown = CancellationToken::new();
+    let config = Config { timeout: Duration::from_millis(300), ..Config::new(any_port()) };
+    let coordinator = Coordinator::of(serve(config, None, shutdown.clone()).await.unwrap(), shutdown).await;
+    // The head of a message of 100 bytes, and never the bytes.
+    let (_never, frames) = tokio::sync::mpsc::channel::<Result<http_body::Frame<bytes::Bytes>, tonic::Status>>(1);
+    let head = bytes::Bytes::from_static(&[0, 0, 0, 0, 100]);
+    let body = futures::stream::once(async { Ok(http_body::Frame::data(head)) });
+    let body = futures::StreamExt::chain(body, tokio_stream::wrappers::ReceiverStream::new(frames));
+    let body = tonic::body::Body::new(http_body_util::StreamBody::new(body).boxed_unsync());
+    let request = http::Request::post(format!("{}/vismae.v1.JobService/SubmitPipeline", coordinator.running.url()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(body)
+        .unwrap();
+    let mut channel = coordinator.channel.clone();
+    std::future::poll_fn(|cx| tower::Service::poll_ready(&mut channel, cx)).await.unwrap();
+    let answer = in_time(tower::Service::call(&mut channel, request)).await.unwrap();
+    let status = tonic::Status::from_header_map(answer.headers()).unwrap();
+    assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status}");
+    coordinator.stop().await;
+}

@@ -1,0 +1,240 @@
+//! People: tokens, roles, namespaces, stores, and what is written down.
+
+use tonic::Code;
+use vismae_core::ids::{NamespaceName, PipelineId};
+use vismae_core::spec::PipelineSpec;
+use vismae_proto::client::{Bearer, Trust, connect_with};
+use vismae_proto::convert::pipeline_to_wire;
+use vismae_proto::v1::job_service_client::JobServiceClient;
+use vismae_proto::v1::worker_service_client::WorkerServiceClient;
+use vismae_proto::v1::{
+    CancelPipelineRequest, GetPipelineRequest, ListPipelinesRequest, ListWorkersRequest, ReadLogsRequest,
+    SubmitPipelineRequest, WatchPipelineRequest,
+};
+
+use super::wire::{PATIENCE, in_time, single};
+use super::{ACCESS, Guarded, reason};
+
+fn of_research() -> PipelineSpec {
+    PipelineSpec {
+        namespace: NamespaceName::new("research").unwrap(),
+        store_url: "file:///store/research/one".to_owned(),
+        ..single()
+    }
+}
+
+fn submission(spec: &PipelineSpec) -> SubmitPipelineRequest {
+    SubmitPipelineRequest { spec: Some(pipeline_to_wire(spec)), ..Default::default() }
+}
+
+fn demo() -> String {
+    "demo".to_owned()
+}
+
+#[tokio::test]
+async fn nobody_is_heard_without_a_token_that_is_known() {
+    let guarded = Guarded::start().await;
+    let mut without = JobServiceClient::new(guarded.channel().await);
+    let refused = without.list_pipelines(ListPipelinesRequest::default()).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unauthenticated, "UNAUTHENTICATED"));
+    assert!(refused.message().contains("`--token-file`"), "{refused}");
+    for token in ["", "viewe", "viewer2", "Bearer viewer", "a.b.c"] {
+        let refused = guarded.holder(token).await.list_pipelines(ListPipelinesRequest::default()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{token}");
+    }
+    // A worker's certificate is no token.
+    let mut agent = JobServiceClient::new(guarded.coordinator.channel.clone());
+    let refused = agent.submit_pipeline(submission(&of_research())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_viewer_sees_and_changes_nothing() {
+    let guarded = Guarded::start().await;
+    guarded.holder("submitter").await.submit_pipeline(submission(&of_research())).await.unwrap();
+    let mut viewer = guarded.holder("viewer").await;
+    let seen = viewer.get_pipeline(GetPipelineRequest { name: demo() }).await.unwrap().into_inner();
+    assert_eq!(seen.name, "demo");
+    for refused in [
+        viewer.submit_pipeline(submission(&of_research())).await.unwrap_err(),
+        viewer
+            .submit_pipeline(SubmitPipelineRequest { validate_only: true, ..submission(&of_research()) })
+            .await
+            .unwrap_err(),
+        viewer.cancel_pipeline(CancelPipelineRequest { name: demo(), ..Default::default() }).await.unwrap_err(),
+    ] {
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "DENIED"));
+        let expected = "`token:viewer` needs the role `submitter` in namespace `research`, and has `viewer`";
+        assert!(refused.message().starts_with(expected), "{refused}");
+    }
+    assert_eq!(viewer.list_pipelines(ListPipelinesRequest::default()).await.unwrap().into_inner().pipelines.len(), 1);
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_namespace_does_not_exist() {
+    let guarded = Guarded::start().await;
+    guarded.holder("submitter").await.submit_pipeline(submission(&of_research())).await.unwrap();
+    let mut guest = guarded.holder("guest").await;
+    assert_eq!(guest.list_pipelines(ListPipelinesRequest::default()).await.unwrap().into_inner().pipelines, []);
+    let there = guest.get_pipeline(GetPipelineRequest { name: demo() }).await.unwrap_err();
+    let not_there = guest.get_pipeline(GetPipelineRequest { name: "nothing".to_owned() }).await.unwrap_err();
+    assert_eq!(there.message().replace("`demo`", "`nothing`"), not_there.message(), "nothing shows that it exists");
+    for refused in [
+        guest.cancel_pipeline(CancelPipelineRequest { name: demo(), ..Default::default() }).await.unwrap_err(),
+        guest.watch_pipeline(WatchPipelineRequest { name: demo(), ..Default::default() }).await.unwrap_err(),
+        guest.read_logs(ReadLogsRequest { job: "demo.ingest".to_owned(), ..Default::default() }).await.unwrap_err(),
+    ] {
+        assert_eq!(refused.code(), Code::NotFound, "{refused}");
+        assert!(refused.message().contains("there is none"), "{refused}");
+    }
+    // Nor does the request of somebody else give away what came of it.
+    let request_id = "7f1e8a52-9f3c-4a39-b3b3-0f6a3f6f3c11".to_owned();
+    let asked = SubmitPipelineRequest { request_id: request_id.clone(), ..submission(&of_research()) };
+    guarded.holder("submitter").await.submit_pipeline(asked).await.unwrap();
+    let clinic = NamespaceName::new("clinic").unwrap();
+    let same = SubmitPipelineRequest { request_id, ..submission(&PipelineSpec { namespace: clinic, ..single() }) };
+    assert_ne!(
+        guest.submit_pipeline(same).await.map(|answer| answer.into_inner().name).ok(),
+        Some("demo-2".to_owned())
+    );
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_submitter_stays_in_its_namespace_its_stores_and_its_place_in_the_queue() {
+    let guarded = Guarded::start().await;
+    let mut submitter = guarded.holder("submitter").await;
+    let elsewhere = PipelineSpec { namespace: NamespaceName::default(), ..of_research() };
+    let refused = submitter.submit_pipeline(submission(&elsewhere)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let urgent = PipelineSpec { priority: 1, ..of_research() };
+    let refused = submitter.submit_pipeline(submission(&urgent)).await.unwrap_err();
+    assert!(refused.message().contains("needs the role `operator`"), "{refused}");
+    for store_url in [
+        "file:///store/clinic",
+        "file:///store/research/../clinic",
+        "file:///store/research/%2e%2e/clinic",
+        "s3://bucket",
+    ] {
+        let spec = PipelineSpec { store_url: store_url.to_owned(), ..of_research() };
+        let refused = submitter.submit_pipeline(submission(&spec)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{store_url}");
+        assert!(vismae_proto::status::explain(&refused).contains("`store_url` is outside"), "{store_url}: {refused}");
+    }
+    guarded.holder("operator").await.submit_pipeline(submission(&urgent)).await.unwrap();
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn names_lead_nowhere_else() {
+    let guarded = Guarded::start().await;
+    let mut operator = guarded.holder("operator").await;
+    for name in ["../demo", "demo/../x", "demo%2f..", "Demo", "demo\0", "", ".", "a.b", &"x".repeat(100)] {
+        let name = name.to_owned();
+        let refused = operator.get_pipeline(GetPipelineRequest { name: name.clone() }).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{name}");
+        let job = format!("demo.{name}");
+        let refused = operator.read_logs(ReadLogsRequest { job, ..Default::default() }).await.err().unwrap();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{name}");
+        let mut wire = pipeline_to_wire(&of_research());
+        wire.name = name.clone();
+        let refused = operator.submit_pipeline(SubmitPipelineRequest { spec: Some(wire), ..Default::default() }).await;
+        assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument, "{name}");
+        assert!(PipelineId::new(name).is_err());
+    }
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_in_a_url_is_refused_and_not_repeated() {
+    let guarded = Guarded::start().await;
+    let mut operator = guarded.holder("operator").await;
+    for store_url in ["s3://key:hunter2@bucket/x", "az://container/x?sig=hunter2", "https://:hunter2@host/x"] {
+        let spec = PipelineSpec { store_url: store_url.to_owned(), ..single() };
+        let refused = operator.submit_pipeline(submission(&spec)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{store_url}");
+        let words = vismae_proto::status::explain(&refused);
+        assert!(words.contains("`store_url`") && !words.contains("hunter2"), "{words}");
+    }
+    let log = std::fs::read_to_string(guarded.path("audit.jsonl")).unwrap();
+    assert!(log.contains("INVALID_ARGUMENT") && !log.contains("hunter2"), "{log}");
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_has_some_role_sees_the_workers() {
+    let guarded = Guarded::start().await;
+    let list = async |token: Option<&str>| {
+        let bearer = Bearer::new(token, &guarded.url()).unwrap();
+        let mut client = WorkerServiceClient::with_interceptor(guarded.channel().await, bearer);
+        client.list_workers(ListWorkersRequest::default()).await.map(|_| ()).map_err(|status| status.code())
+    };
+    assert_eq!(list(Some("viewer")).await, Ok(()));
+    assert_eq!(list(None).await, Err(Code::Unauthenticated));
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_written_down_who_did_what_and_who_was_refused() {
+    let guarded = Guarded::start().await;
+    guarded.holder("submitter").await.submit_pipeline(submission(&of_research())).await.unwrap();
+    let mut viewer = guarded.holder("viewer").await;
+    viewer.get_pipeline(GetPipelineRequest { name: demo() }).await.unwrap();
+    viewer.cancel_pipeline(CancelPipelineRequest { name: demo(), ..Default::default() }).await.unwrap_err();
+    guarded.holder("guessed").await.list_pipelines(ListPipelinesRequest::default()).await.unwrap_err();
+    let entries: Vec<_> = guarded
+        .audit()
+        .iter()
+        .map(|entry| {
+            ["caller", "method", "subject", "outcome"].map(|key| entry[key].as_str().unwrap_or("-").to_owned())
+        })
+        .collect();
+    let service = |method: &str| format!("vismae.v1.JobService/{method}");
+    let expected = [
+        ["token:submitter", &service("SubmitPipeline"), "namespaces/research/pipelines/demo", "OK"],
+        ["token:viewer", &service("CancelPipeline"), "pipelines/demo", "PERMISSION_DENIED"],
+        ["unknown", &service("ListPipelines"), "-", "UNAUTHENTICATED"],
+    ];
+    assert_eq!(entries, expected.map(|entry| entry.map(str::to_owned)));
+    let log = std::fs::read_to_string(guarded.path("audit.jsonl")).unwrap();
+    assert!(!log.contains("guessed"), "a token is in the log: {log}");
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_taken_out_of_the_file_is_not_believed_any_more() {
+    let guarded = Guarded::start().await;
+    let mut viewer = guarded.holder("viewer").await;
+    viewer.list_pipelines(ListPipelinesRequest::default()).await.unwrap();
+    std::fs::write(guarded.path("access.toml"), "this is no access file").unwrap();
+    std::fs::write(
+        guarded.path("access.toml"),
+        ACCESS.replace("research:viewer", "clinic:viewer").replace("d35ca", "00000"),
+    )
+    .unwrap();
+    let refused = async { while viewer.list_pipelines(ListPipelinesRequest::default()).await.is_ok() {} };
+    in_time(refused).await;
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_without_a_restart() {
+    let guarded = Guarded::start().await;
+    let other = super::Authority::new();
+    other.write(guarded.folder.path(), "other-ca");
+    let trust = Trust { ca: Some(guarded.path("other-ca.pem")), identity: None };
+    assert!(
+        connect_with(&guarded.url(), &trust, PATIENCE).await.is_err(),
+        "signed by an authority that is not believed"
+    );
+    other.issue("localhost").write(guarded.folder.path(), "coordinator");
+    let renewed = async { while connect_with(&guarded.url(), &trust, PATIENCE).await.is_err() {} };
+    in_time(renewed).await;
+    // Connections that were there go on.
+    let mut agent = JobServiceClient::new(guarded.coordinator.channel.clone());
+    let answered = agent.list_pipelines(ListPipelinesRequest::default()).await.unwrap_err();
+    assert_eq!(answered.code(), Code::Unauthenticated);
+    guarded.coordinator.stop().await;
+}
