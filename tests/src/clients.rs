@@ -10,15 +10,31 @@ use crate::cluster::{Process, free_port, wait_for};
 /// Names the folder that the clients are installed in.
 const VARIABLE: &str = "VISMAE_TEST_CLIENTS";
 
-/// Python with the clients on its path; none where they are not installed, which is said.
-pub fn python() -> Option<Command> {
-    let Some(folder) = std::env::var_os(VARIABLE).map(PathBuf::from).filter(|folder| folder.is_dir()) else {
+/// The folder of the clients; none where they are not installed, which is said.
+fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os(VARIABLE).map(PathBuf::from).filter(|folder| folder.is_dir());
+    if folder.is_none() {
         eprintln!("left out: no clients, which `cargo xtask test` installs and names by {VARIABLE}");
-        return None;
-    };
+    }
+    folder
+}
+
+/// Python with the clients on its path; none where they are not installed.
+pub fn python() -> Option<Command> {
+    python_with(Path::new(""))
+}
+
+/// As [`python`], with the modules of one more folder.
+pub fn python_with(modules: &Path) -> Option<Command> {
+    let path = format!("{}:{}", folder()?.display(), modules.display());
     let mut python = Command::new("python3");
-    python.env("PYTHONPATH", folder).env("HF_HUB_OFFLINE", "1").env("PYTHONDONTWRITEBYTECODE", "1");
+    python.env("PYTHONPATH", path).env("HF_HUB_OFFLINE", "1").env("PYTHONDONTWRITEBYTECODE", "1");
     Some(python)
+}
+
+/// buf, which judges protocols; none where it is not installed.
+pub fn buf() -> Option<Command> {
+    Some(Command::new(folder()?.join("bin/buf")))
 }
 
 /// A file of the folder of clients' scripts.

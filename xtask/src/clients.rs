@@ -12,7 +12,7 @@ const CLIENTS: List<'static> = List {
     requirements: "tests/clients/requirements.txt",
     name: "clients",
     what: "the clients of the tests",
-    size: "400 MB",
+    size: "450 MB",
     space: 2 << 30,
     arguments: &[],
 };

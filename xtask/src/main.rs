@@ -1,4 +1,4 @@
-//! The developer's one entry: `cargo xtask setup | demo | test | bench | doctor`.
+//! The developer's one entry: `cargo xtask setup | demo | test | bench | protocol | doctor`.
 //!
 //! It depends on no crate of this workspace, so that it builds in seconds and before libtorch is there.
 
@@ -13,6 +13,7 @@ mod doctor;
 mod libtorch;
 mod pip;
 mod places;
+mod protocol;
 mod settings;
 mod setup;
 mod test;
@@ -40,6 +41,8 @@ enum Task {
     /// Measures this checkout beside other programs, in one run
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Takes the protocol as it is now for released: tests refuse what would break it
+    Protocol,
     /// Says what is installed, what is missing and how to get it
     Doctor,
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Test => test::run(),
         Task::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
+        Task::Protocol => protocol::release().map(|()| ExitCode::SUCCESS),
         Task::Doctor => doctor::run(),
     };
     outcome.unwrap_or_else(|error| {
