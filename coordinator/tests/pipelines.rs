@@ -7,6 +7,7 @@ use vismae_core::spec::JobKind;
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::status::explain;
 use vismae_proto::v1::agent_message::Message;
+use vismae_proto::v1::job_spec::Kind;
 use vismae_proto::v1::task_command::Command;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{
@@ -89,8 +90,32 @@ async fn every_fault_of_a_specification_is_named_at_once() {
     }
     wire.name = "Demo".into();
     wire.jobs[0].kind = None;
-    let text = explain(&submit(wire, false).await.unwrap_err());
-    assert!(text.contains("  - `name` ") && text.contains("  - `ingest.kind` "), "{text}");
+    if let Some(Kind::Finetune(finetune)) = &mut wire.jobs[2].kind {
+        finetune.corpus = "No".into();
+        finetune.pretrained_job = Some("pretrian".into());
+        (finetune.batch, finetune.label_fraction) = (0, Some(7.0));
+        finetune.optimiser = None;
+    }
+    wire.jobs[2].depends_on = vec!["ingets".into()];
+    let request = SubmitPipelineRequest { spec: Some(wire), request_id: "again".into(), ..Default::default() };
+    let text = explain(&coordinator.jobs().submit_pipeline(request).await.unwrap_err());
+    let told: Vec<&str> = text.lines().collect();
+    for expected in [
+        "  - `name` name `Demo` is not usable",
+        "  - `ingest.kind` is missing",
+        "  - `classify.corpus` name `No` is not usable",
+        "  - `classify.optimiser` is missing",
+        "  - `request_id` is `again`, expected a UUID",
+        "  - `pretrain.epochs` is 0",
+        "  - `pretrain.global_batch` is 63",
+        "  - `classify.batch` is 0",
+        "  - `classify.label_fraction` is 7",
+        "  - `classify.depends_on` `ingets` is not a job written before `classify`, expected the name of an earlier job, \
+         did you mean `ingest`?",
+    ] {
+        assert!(told.iter().any(|line| line.starts_with(expected)), "no {expected} in {text}");
+    }
+    assert_eq!(told.len(), 11, "and nothing else: {text}");
     let status = submit(Default::default(), false).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     coordinator.stop().await;

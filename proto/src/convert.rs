@@ -3,12 +3,14 @@
 //! What comes in is read field by field: everything that can't be understood is refused by name, all of it at once. Whether
 //! the values make sense together is the core's business ([`PipelineSpec::validate`](vismae_core::spec::PipelineSpec::validate)).
 
+mod checked;
 mod fields;
 mod spec_in;
 mod spec_out;
 mod task;
 mod view;
 
+pub use checked::{checked_pipeline_from_wire, submission_from_wire};
 pub use fields::{job_id_from_wire, pipeline_id_from_wire, request_id_from_wire};
 pub use spec_in::{job_from_wire, pipeline_from_wire};
 pub use spec_out::{job_to_wire, pipeline_to_wire};

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use vismae_core::spec::Violations;
+use vismae_core::spelling;
 
 /// The domain of every reason.
 pub const DOMAIN: &str = "vismae";
@@ -80,13 +81,14 @@ pub fn invalid(violations: &Violations) -> Status {
 
 /// NOT_FOUND that says what there is instead.
 pub fn not_found<N: Display>(kind: &str, name: &str, known: impl IntoIterator<Item = N>) -> Status {
-    let mut known = known.into_iter();
-    let listed: Vec<_> = known.by_ref().take(KNOWN_MAX).map(|name| format!("`{name}`")).collect();
-    let more = known.count();
-    let known = match (listed.is_empty(), more) {
+    let known: Vec<String> = known.into_iter().map(|name| name.to_string()).collect();
+    let listed: Vec<_> = known.iter().take(KNOWN_MAX).map(|name| format!("`{name}`")).collect();
+    let near = spelling::nearest(name, known.iter().map(String::as_str)).filter(|_| known.len() > 1);
+    let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    let known = match (listed.is_empty(), known.len() - listed.len()) {
         (true, _) => "there is none".to_owned(),
-        (false, 0) => format!("there is {}", listed.join(", ")),
-        (false, more) => format!("there is {} and {more} more", listed.join(", ")),
+        (false, 0) => format!("there is {}{hint}", listed.join(", ")),
+        (false, more) => format!("there is {} and {more} more{hint}", listed.join(", ")),
     };
     let mut details = ErrorDetails::new();
     details.set_resource_info(kind, name, "", &known);
@@ -201,7 +203,10 @@ mod tests {
     fn what_is_not_found_is_answered_with_what_there_is() {
         let message = |known: &[&str]| explain(&not_found("pipeline", "demp", known));
         assert_eq!(message(&[]), "no pipeline is called `demp`: there is none");
-        assert_eq!(message(&["demo", "real"]), "no pipeline is called `demp`: there is `demo`, `real`");
+        assert_eq!(
+            message(&["demo", "real"]),
+            "no pipeline is called `demp`: there is `demo`, `real`; did you mean `demo`?"
+        );
         let many: Vec<_> = (0..12).map(|index| format!("p{index}")).collect();
         assert!(explain(&not_found("pipeline", "x", many)).ends_with("`p9` and 2 more"));
     }

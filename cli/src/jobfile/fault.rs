@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, Sequence, Value, ValueKind, ValuePointerRef};
 use serde_json::Value as Json;
+use vismae_core::spelling;
 
 /// A way through a job file, shown as `finetune[0].epochs`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -217,13 +218,13 @@ impl DeserializeError for Faults {
                 (at.key(field), FaultKind::MissingKey, message)
             }
             ErrorKind::UnknownKey { key, accepted } => {
-                let nearest = nearest(key, accepted);
-                let hint = nearest.as_ref().map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+                let nearest = spelling::nearest(key, accepted.iter().copied()).map(str::to_owned);
+                let hint = spelling::hint(key, accepted.iter().copied());
                 let message = format!("is not a known key{hint} (known here: {})", list(accepted));
                 (at.key(key), FaultKind::UnknownKey(nearest), message)
             }
             ErrorKind::UnknownValue { value, accepted } => {
-                let hint = nearest(value, accepted).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+                let hint = spelling::hint(value, accepted.iter().copied());
                 let message = format!("is `{value}`, expected one of {}{hint}", list(accepted));
                 (at, FaultKind::WrongValue, message)
             }
@@ -237,17 +238,6 @@ impl DeserializeError for Faults {
         all.push(Fault { place, line: None, kind, message });
         ControlFlow::Continue(all)
     }
-}
-
-/// The known word that a typing error would most easily turn into the one given.
-pub(super) fn nearest(given: &str, known: &[&str]) -> Option<String> {
-    let longest_slip = (given.chars().count() / 3).max(1);
-    known
-        .iter()
-        .map(|word| (strsim::damerau_levenshtein(given, word), *word))
-        .filter(|(slips, _)| *slips <= longest_slip)
-        .min()
-        .map(|(_, word)| word.to_owned())
 }
 
 fn list(words: &[&str]) -> String {

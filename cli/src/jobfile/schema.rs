@@ -3,6 +3,7 @@
 use deserr::Deserr;
 use vismae_core::ids::{CorpusName, InvalidName, JobName, NAME_MAX, NamespaceName, PipelineId};
 use vismae_core::spec::{FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, Modality, XrayRange};
+use vismae_core::spelling;
 
 use super::fault::{Faults, Refusal};
 
@@ -177,7 +178,8 @@ impl From<TaskWord> for FinetuneTask {
 }
 
 fn none_of(word: &str, words: &[&str]) -> Refusal {
-    Refusal(format!("is `{word}`, expected one of `{}`", words.join("`, `")))
+    let hint = spelling::hint(word, words.iter().copied());
+    Refusal(format!("is `{word}`, expected one of `{}`{hint}", words.join("`, `")))
 }
 
 /// A fit by its word.
@@ -204,7 +206,9 @@ fn xray_range(word: &str) -> Result<XrayRangeWord, Refusal> {
 pub(super) struct ModalityWord(pub(super) Modality);
 
 fn modality(code: &str) -> Result<ModalityWord, Refusal> {
-    Modality::from_code(code).map(ModalityWord).ok_or_else(|| none_of(code, &Modality::ALL.map(Modality::word)))
+    // Codes are read in any case, and guessed at in any case.
+    let refuse = || none_of(&code.to_ascii_uppercase(), &Modality::ALL.map(Modality::word));
+    Modality::from_code(code).map(ModalityWord).ok_or_else(refuse)
 }
 
 fn pipeline_name(name: &str) -> Result<PipelineId, Refusal> {

@@ -132,6 +132,41 @@ fn an_unknown_key_a_wrong_type_and_a_broken_rule_are_named_together() {
     );
 }
 
+/// As many sorts as there are: misspelt keys and words, types, what is absent, names, rules within a job and between jobs.
+#[test]
+fn ten_mistakes_are_told_at_once_with_what_was_meant() {
+    let faults = faults_of(&[
+        ("name = \"demo\"", "name = \"Demo\""),
+        ("image_size = 64", "image_size = 64\nfit = \"strech\"\npercentiles = [99, 1]"),
+        ("size = \"tiny\"", "size = \"tiny\"\nmask_ratio = 2"),
+        ("epochs = 20", "epohcs = 20"),
+        ("slots = 2", "slots = \"two\""),
+        ("global_batch = 64", "global_batch = 63"),
+        ("learning_rate = 1e-3\n", ""),
+        ("modalities = [\"CT\", \"us\"]", "modalities = [\"CT\", \"usx\"]"),
+        ("init = \"random\"", "init = \"randon\"\nlabel_fraction = 0"),
+        ("name = \"scratch\"", "name = \"classify\""),
+    ]);
+    let told = faults.join("\n");
+    for expected in [
+        "`name` is `Demo`, expected 1 to 48 of",
+        "`corpus.fit` is `strech`, expected one of `stretch`, `pad`, `crop`, did you mean `stretch`?",
+        "`corpus.percentiles` is [99, 1], expected two percentiles",
+        "`model.mask_ratio` is 2, expected a share between 0 and 1",
+        "`pretrain.epohcs` is not a known key, did you mean `epochs`?",
+        "`pretrain.slots` is a string \"two\"",
+        "`pretrain.global_batch` is 63, expected a multiple of `lanes` = 8",
+        "`pretrain.learning_rate` is absent",
+        "`finetune[0].modalities[1]` is `USX`, expected one of `CT`, `MR`, `PET`, `XR`, `US`, did you mean `US`?",
+        "`finetune[1].name` job name `classify` is used twice",
+        "`finetune[1].init` is `randon`, expected one of `pretrain`, `random`, did you mean `random`?",
+        "`finetune[1].label_fraction` is 0, expected a share above 0",
+    ] {
+        assert!(told.contains(expected), "no {expected} in:\n{told}");
+    }
+    assert_eq!(faults.len(), 12, "and nothing else:\n{told}");
+}
+
 #[test]
 fn faults_are_told_in_the_words_of_the_file() {
     for (changes, expected) in [
@@ -159,7 +194,9 @@ fn faults_are_told_in_the_words_of_the_file() {
         ),
         (
             &[("\"CT\", \"us\"", "\"CT\", \"CAT\"")],
-            &["21: `finetune[0].modalities[1]` is `CAT`, expected one of `CT`, `MR`, `PET`, `XR`, `US`"],
+            &[
+                "21: `finetune[0].modalities[1]` is `CAT`, expected one of `CT`, `MR`, `PET`, `XR`, `US`, did you mean `CT`?",
+            ],
         ),
         (
             &[("name = \"scratch\"", "name = \"classify\"")],

@@ -20,5 +20,6 @@ pub mod pipeline;
 pub mod reason;
 pub mod schedule;
 pub mod spec;
+pub mod spelling;
 pub mod time;
 pub mod worker;

@@ -15,6 +15,7 @@ pub use pretrain::{OptimiserSpec, PretrainSpec};
 pub use violation::{Violation, Violations};
 
 use crate::ids::{JobName, NamespaceName, PipelineId};
+use crate::spelling;
 
 /// The highest priority of a pipeline, and the lowest below zero.
 pub const PRIORITY_MAX: i32 = 1000;
@@ -137,8 +138,10 @@ impl PipelineSpec {
                     self.jobs[..index].iter().any(|earlier| earlier.name == *needed),
                     &format!("{}.depends_on", job.name),
                     || {
+                        let earlier = self.jobs[..index].iter().map(|job| job.name.as_str());
+                        let hint = spelling::hint(needed.as_str(), earlier);
                         format!(
-                            "`{needed}` is not a job written before `{}`, expected the name of an earlier job",
+                            "`{needed}` is not a job written before `{}`, expected the name of an earlier job{hint}",
                             job.name
                         )
                     },
@@ -156,7 +159,11 @@ impl PipelineSpec {
         });
         let at = format!("{field}.init");
         match pretrain {
-            None => violations.add(&at, format!("`{source}` is not a pre-training of this pipeline")),
+            None => {
+                let pretrains = self.jobs.iter().filter(|job| matches!(job.kind, JobKind::Pretrain(_)));
+                let hint = spelling::hint(source.as_str(), pretrains.map(|job| job.name.as_str()));
+                violations.add(&at, format!("`{source}` is not a pre-training of this pipeline{hint}"));
+            }
             Some(pretrain) => violations.require(pretrain.model == finetune.model, &at, || {
                 format!("model differs from that of `{source}`, expected the same shape")
             }),

@@ -41,14 +41,17 @@ impl JobService for Jobs {
     async fn submit_pipeline(&self, request: Request<SubmitPipelineRequest>) -> Result<Response<Pipeline>, Status> {
         let caller = caller(&request)?;
         let request = request.into_inner();
-        let wire = request.spec.unwrap_or_default();
         let invalid = |violations: Violations| status::invalid(&violations);
+<<<<<<< HEAD
         let spec = convert::pipeline_from_wire(&wire).map_err(invalid)?;
         caller.acts_on(|| format!("namespaces/{}/pipelines/{}", spec.namespace, spec.name));
         self.allow_submission(&caller, &spec)?;
         let request_id = convert::request_id_from_wire(&request.request_id).map_err(invalid)?;
+=======
+        let (spec, request_id) = convert::submission_from_wire(&request).map_err(invalid)?;
+>>>>>>> d9b0d2b (Tell of unreadable fields and broken rules in one answer)
         if request.validate_only {
-            spec.validate().map_err(invalid)?;
+            let wire = request.spec.unwrap_or_default();
             return Ok(Response::new(Pipeline { name: wire.name.clone(), spec: Some(wire), ..Pipeline::default() }));
         }
         let id = self.context.handle.submit(spec, request_id).await.map_err(|error| match error {

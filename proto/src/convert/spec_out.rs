@@ -114,7 +114,7 @@ fn modality(modality: Modality) -> v1::Modality {
     }
 }
 
-fn model(spec: &ModelSpec) -> v1::ModelSpec {
+pub(super) fn model(spec: &ModelSpec) -> v1::ModelSpec {
     v1::ModelSpec {
         image_size: spec.image_size,
         patch_size: spec.patch_size,

@@ -52,7 +52,7 @@ fn finetune(task: FinetuneTask, initialisation: Initialisation) -> FinetuneSpec 
         task,
         corpus: CorpusName::new("phantom").unwrap(),
         selection: Selection::default(),
-        model: ModelSpec::base(),
+        model: ModelSpec::tiny(),
         initialisation,
         optimiser: optimiser(Some(1.0)),
         epochs: 3,
@@ -136,6 +136,27 @@ fn every_unreadable_field_is_named_at_once() {
             "segment.kind"
         ]
     );
+}
+
+#[test]
+fn what_cant_be_read_hides_no_broken_rule_and_invents_none() {
+    let checked = |wire: &v1::PipelineSpec| fields(checked_pipeline_from_wire(wire));
+    let mut wire = pipeline_to_wire(&pipeline());
+    wire.name = "Demo".into();
+    wire.priority = 5000;
+    assert_eq!(checked(&wire), ["name", "priority"]);
+    // A rule that the stand-in for an unreadable field keeps or breaks says nothing of what was sent.
+    if let Some(v1::job_spec::Kind::Pretrain(pretrain)) = &mut wire.jobs[1].kind {
+        (pretrain.model, pretrain.slots) = (None, 99);
+    }
+    assert_eq!(checked(&wire), ["name", "pretrain.model", "priority", "pretrain.slots"]);
+    wire.jobs[1].name = "Pretrain".into();
+    assert_eq!(checked(&wire), ["name", "jobs[1].name", "jobs[1].model", "priority", "jobs[1].slots"]);
+    wire = pipeline_to_wire(&pipeline());
+    wire.jobs[1].kind = None;
+    wire.jobs[2].depends_on.push("classfy".into());
+    assert_eq!(checked(&wire), ["pretrain.kind", "classify.depends_on"]);
+    assert_eq!(checked_pipeline_from_wire(&pipeline_to_wire(&pipeline())), Ok(pipeline()));
 }
 
 #[test]

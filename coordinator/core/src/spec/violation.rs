@@ -34,6 +34,11 @@ impl Violations {
         }
     }
 
+    /// Records what others have found.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
     /// The rules broken, in the order they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Violation> {
         self.0.iter()
