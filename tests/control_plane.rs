@@ -291,6 +291,14 @@ fn training_goes_on_while_the_coordinator_is_killed_and_another_takes_its_place(
     wait_for("the pre-training", || pretrain()["progress"]["loss"].is_number());
     let tasks = descendants(agent.id());
     assert_eq!(tasks.len(), 2, "the agent holds both ranks");
+    let [watched, read] = ["watched", "read"].map(|name| folder.path().join(name));
+    let follow = |what: &[&str], to: &Path| {
+        let mut follow = command(&[what, &at].concat());
+        follow.stdout(std::fs::File::create(to).unwrap()).spawn().unwrap()
+    };
+    let mut watch = follow(&["watch", "long"], &watched);
+    let mut logs = follow(&["logs", "long.pretrain", "-f", "-o", "json"], &read);
+    wait_for("a line of the log", || std::fs::metadata(&read).unwrap().len() > 0);
     first.kill();
     let published = folder.path().join("store/runs/long.pretrain/results.json").exists();
     assert!(!published, "the pre-training ended before anything could be shown");
@@ -302,6 +310,13 @@ fn training_goes_on_while_the_coordinator_is_killed_and_another_takes_its_place(
     assert_eq!(descendants(agent.id()), tasks, "the same processes go on");
     wait_for("the end of the pre-training", || pretrain()["state"] == "succeeded");
     assert_eq!(pretrain()["attempt"], 0, "nothing was begun a second time");
+    // Those who looked on have gone on with the second coordinator, each from where it was.
+    assert_eq!([watch.wait().unwrap().code(), logs.wait().unwrap().code()], [Some(0), Some(0)]);
+    assert!(std::fs::read_to_string(&watched).unwrap().contains("succeeded"));
+    let read = std::fs::read_to_string(&read).unwrap();
+    let lines: Vec<Value> = read.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().filter(|line| line["gap"].is_object()).count(), 1, "{read}");
+    assert!(lines.iter().enumerate().all(|(index, line)| !lines[..index].contains(line)), "a line came twice: {read}");
 
     let mut third = up(free_port());
     assert_eq!(second.wait(), Some(5), "the older of two coordinators ends");

@@ -75,13 +75,13 @@ impl Coordinator {
 
     /// Stops what runs and forgets what waits.
     pub(crate) async fn cancel(&mut self, name: &str) -> Result<v1::Pipeline, Failure> {
-        let request = v1::CancelPipelineRequest { name: name.to_owned() };
+        let request = v1::CancelPipelineRequest { name: name.to_owned(), etag: String::new() };
         self.jobs.cancel_pipeline(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
-    /// The pipeline now and after every change, until it is over.
-    pub(crate) async fn watch(&mut self, name: &str) -> Result<Streaming<v1::Pipeline>, Failure> {
-        let request = v1::WatchPipelineRequest { name: name.to_owned() };
+    /// The pipeline now and after every change, until it is over; behind what was seen, where there is a cursor.
+    pub(crate) async fn watch(&mut self, name: &str, cursor: &str) -> Result<Streaming<v1::Pipeline>, Failure> {
+        let request = v1::WatchPipelineRequest { name: name.to_owned(), cursor: cursor.to_owned() };
         self.jobs.watch_pipeline(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 

@@ -13,6 +13,7 @@ mod interrupts;
 pub mod jobfile;
 mod output;
 mod progress;
+mod reconnect;
 pub mod report;
 mod tables;
 mod views;

@@ -69,6 +69,16 @@ pub(crate) struct LogView {
     pub(crate) time: Option<String>,
     pub(crate) task: String,
     pub(crate) text: String,
+    /// Lines that are missing at this place; absent at a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) gap: Option<GapView>,
+}
+
+/// Lines of a log that can't be read any more.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct GapView {
+    /// How many; absent when nobody knows.
+    pub(crate) lines: Option<u64>,
 }
 
 /// The word for a state.
@@ -159,6 +169,7 @@ impl From<&v1::Worker> for WorkerView {
 
 impl From<v1::LogLine> for LogView {
     fn from(line: v1::LogLine) -> Self {
-        Self { time: line.time.map(|time| time.to_string()), task: line.task, text: line.text }
+        let gap = line.gap.map(|gap| GapView { lines: gap.lines });
+        Self { time: line.time.map(|time| time.to_string()), task: line.task, text: line.text, gap }
     }
 }

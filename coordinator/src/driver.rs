@@ -13,13 +13,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vismae_core::coordinator::Coordinator;
-use vismae_core::effect::{Answer, CancelError, Effects, JoinError};
+use vismae_core::effect::{Answer, Effects, JoinError, Record};
 use vismae_core::event::Event;
 use vismae_core::ids::PipelineId;
 use vismae_core::spec::Violations;
 use vismae_core::worker::Lease;
 
-pub(crate) use handle::{CallError, Handle, Stopped};
+pub(crate) use handle::{CallError, Handle, NotCancelled, Stopped};
 
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalError};
@@ -42,6 +42,8 @@ const TOGETHER: usize = 512;
 enum Request {
     /// To take in an event.
     Take(Event, Reply),
+    /// To take in an event if the core looks as it must.
+    TakeIf(Box<dyn FnOnce(&Coordinator) -> bool + Send>, Event, Reply),
     /// To show the core.
     Read(Box<dyn FnOnce(&Coordinator) + Send>),
     /// To tell of changes to a pipeline.
@@ -55,7 +57,7 @@ enum Reply {
     /// A submission.
     Submit(oneshot::Sender<Result<PipelineId, Violations>>),
     /// A cancellation.
-    Cancel(oneshot::Sender<Result<(), CancelError>>),
+    Cancel(oneshot::Sender<Result<(), NotCancelled>>),
     /// An agent, with the stream that is opened when it is let in.
     Join(Link, oneshot::Sender<Result<Lease, JoinError>>),
 }
@@ -77,6 +79,8 @@ pub(crate) struct Driver<J> {
 enum Step {
     /// To carry out what follows from an event, and to tell who asked.
     Act(Box<Act>),
+    /// To tell who asked that the core looks otherwise.
+    Refuse(Reply),
     Read(Box<dyn FnOnce(&Coordinator) + Send>),
     Watch(PipelineId, oneshot::Sender<Option<watch::Receiver<()>>>),
 }
@@ -141,19 +145,11 @@ impl<J: Journal> Driver<J> {
         let steps: Vec<Step> = requests
             .into_iter()
             .map(|request| match request {
-                Request::Take(event, reply) => {
-                    let over = match &event {
-                        Event::WorkerLost(lease) => Some(lease.clone()),
-                        _ => None,
-                    };
-                    let mut effects = Effects::default();
-                    self.core.handle(self.clock.now(), event, &mut effects);
-                    if !effects.persist.is_empty() || !effects.facts.is_empty() {
-                        self.observe.get_or_insert_with(|| Instant::now() + SHOWN_AFTER);
-                    }
-                    records.append(&mut effects.persist);
-                    Step::Act(Box::new(Act { over, effects, reply }))
-                }
+                Request::Take(event, reply) => self.take(event, reply, &mut records),
+                Request::TakeIf(holds, event, reply) => match holds(&self.core) {
+                    true => self.take(event, reply, &mut records),
+                    false => Step::Refuse(reply),
+                },
                 Request::Read(read) => Step::Read(read),
                 Request::Watch(pipeline, reply) => Step::Watch(pipeline, reply),
             })
@@ -177,6 +173,11 @@ impl<J: Journal> Driver<J> {
                     }
                     lost.append(&mut self.carry_out(effects, reply));
                 }
+                Step::Refuse(reply) => {
+                    if let Reply::Cancel(waiting) = reply {
+                        waiting.send(Err(NotCancelled::Changed)).ok();
+                    }
+                }
                 Step::Read(read) => read(&self.core),
                 Step::Watch(pipeline, reply) => {
                     let known = self.core.pipeline(&pipeline).is_some();
@@ -185,6 +186,21 @@ impl<J: Journal> Driver<J> {
             }
         }
         Ok(lost)
+    }
+
+    /// Hands an event to the core; its records are to be kept before the step is carried out.
+    fn take(&mut self, event: Event, reply: Reply, records: &mut Vec<Record>) -> Step {
+        let over = match &event {
+            Event::WorkerLost(lease) => Some(lease.clone()),
+            _ => None,
+        };
+        let mut effects = Effects::default();
+        self.core.handle(self.clock.now(), event, &mut effects);
+        if !effects.persist.is_empty() || !effects.facts.is_empty() {
+            self.observe.get_or_insert_with(|| Instant::now() + SHOWN_AFTER);
+        }
+        records.append(&mut effects.persist);
+        Step::Act(Box::new(Act { over, effects, reply }))
     }
 
     /// Carries out effects whose records are kept, in the order that [`Effects`] demands. Returns the workers that could not be
@@ -221,7 +237,7 @@ impl<J: Journal> Driver<J> {
                 waiting.send(result).ok();
             }
             (Answer::Cancelled(result), Reply::Cancel(waiting)) => {
-                waiting.send(result).ok();
+                waiting.send(result.map_err(NotCancelled::Core)).ok();
             }
             (Answer::Joined(result), Reply::Join(link, waiting)) => {
                 if let Ok(lease) = &result {

@@ -155,7 +155,7 @@ async fn a_cancelled_pipeline_stops_its_tasks_and_ends() {
     let mut agent = Agent::attach(&coordinator, "w0", 1).await;
     let task = agent.started().await;
     let watch = coordinator.watch("demo").await;
-    let request = || CancelPipelineRequest { name: "demo".into() };
+    let request = || CancelPipelineRequest { name: "demo".into(), ..Default::default() };
     let view = coordinator.jobs().cancel_pipeline(request()).await.unwrap().into_inner();
     assert_eq!(view.state(), State::Cancelling);
     assert!(matches!(agent.command().await, (_, Command::Stop(stop)) if stop.reason == "the pipeline was cancelled"));
@@ -178,15 +178,17 @@ async fn what_does_not_exist_is_answered_with_what_does() {
     let mut jobs = coordinator.jobs();
     let status = jobs.get_pipeline(GetPipelineRequest { name: "demp".into() }).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::NotFound, "no pipeline is called `demp`: there is `demo`"));
-    let status = jobs.watch_pipeline(WatchPipelineRequest { name: "demp".into() }).await.unwrap_err();
+    let status =
+        jobs.watch_pipeline(WatchPipelineRequest { name: "demp".into(), ..Default::default() }).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
-    let status = jobs.cancel_pipeline(CancelPipelineRequest { name: "demp".into() }).await.unwrap_err();
+    let status =
+        jobs.cancel_pipeline(CancelPipelineRequest { name: "demp".into(), ..Default::default() }).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
-    let read = |job: &str| ReadLogsRequest { job: job.into(), follow: false };
+    let read = |job: &str| ReadLogsRequest { job: job.into(), ..Default::default() };
     let status = jobs.read_logs(read("demo.train")).await.unwrap_err();
     assert_eq!(
         status.message(),
-        "no job is called `demo.train`: there is `demo.ingest`, `demo.pretrain`, `demo.classify`"
+        "no job is called `demo.train`: there is `demo.ingest`, `demo.pretrain`, `demo.classify`; did you mean `demo.pretrain`?"
     );
     let status = jobs.read_logs(read("demo")).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
@@ -199,9 +201,9 @@ async fn a_log_is_followed_until_its_job_is_over() {
     coordinator.submit(&single()).await;
     let mut agent = Agent::attach(&coordinator, "w0", 1).await;
     let task = agent.started().await;
-    let line = |text: &str| Message::Log(LogLine { time: None, task: task.clone(), text: text.into() });
+    let line = |text: &str| Message::Log(LogLine { task: task.clone(), text: text.into(), ..Default::default() });
     agent.say(line("one")).await;
-    let read = |follow| ReadLogsRequest { job: "demo.ingest".into(), follow };
+    let read = |follow| ReadLogsRequest { job: "demo.ingest".into(), follow, ..Default::default() };
     let mut followed = coordinator.jobs().read_logs(read(true)).await.unwrap().into_inner();
     assert_eq!(in_time(followed.message()).await.unwrap().unwrap().text, "one");
     agent.say(line("two")).await;

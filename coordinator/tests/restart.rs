@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use vismae_coordinator::journal::{DurableJournal, JournalError, OpenJournalError};
 use vismae_coordinator::server::{Config, RunError, serve_with};
 use vismae_proto::convert::pipeline_to_wire;
+use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_command::Command;
-use vismae_proto::v1::{ListPipelinesRequest, State, SubmitPipelineRequest};
+use vismae_proto::v1::{ListPipelinesRequest, LogGap, LogLine, ReadLogsRequest, State, SubmitPipelineRequest};
 use wire::{Agent, Coordinator, any_port, demo, in_time, single};
 
 /// A folder that outlives its coordinators.
@@ -55,6 +56,38 @@ async fn a_task_goes_on_through_a_restart_and_its_end_counts() {
     assert_eq!((settled.as_str(), matches!(command, Command::Settle(_))), (task.as_str(), true), "{command:?}");
     let last = watch.last().await;
     assert_eq!((last.state(), last.jobs[0].attempt), (State::Succeeded, 0));
+    drop(first);
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_with_the_next_coordinator_and_a_log_says_what_it_may_lack() {
+    let disk = Disk::new();
+    let first = disk.coordinator().await;
+    first.submit(&single()).await;
+    let mut agent = Agent::attach(&first, "w0", 1).await;
+    let task = agent.started().await;
+    let say = |text: &str| Message::Log(LogLine { task: task.clone(), text: text.into(), ..Default::default() });
+    let read = async |coordinator: &Coordinator, cursor: &str| {
+        let request = ReadLogsRequest { job: "demo.ingest".into(), follow: true, cursor: cursor.into() };
+        let mut lines = coordinator.jobs().read_logs(request).await.unwrap().into_inner();
+        in_time(lines.message()).await.unwrap().unwrap()
+    };
+    agent.say(say("one")).await;
+    let one = read(&first, "").await;
+    assert_eq!((one.text.as_str(), one.gap), ("one", None));
+    let seen = first.watch("demo").await.until("demo.ingest", State::Running).await;
+    let second = disk.coordinator().await;
+    let agent = Agent::come_back(&second, "w0", 1, &[(&task, 0)]).await;
+    // It looks as it did: nothing is sent before something happens to it.
+    let mut watch = second.watch_from("demo", &seen.cursor).await;
+    agent.say(say("two")).await;
+    let gap = read(&second, &one.cursor).await;
+    assert_eq!((gap.gap, gap.text.as_str()), (Some(LogGap { lines: None }), ""));
+    assert_eq!(read(&second, &gap.cursor).await.text, "two");
+    agent.succeed(&task, &[]).await;
+    let next = watch.message().await.unwrap().unwrap();
+    assert_eq!(next.state(), State::Succeeded, "and not the running state once more");
     drop(first);
     second.stop().await;
 }
@@ -137,7 +170,11 @@ async fn a_request_is_answered_as_before_and_over_pipelines_are_still_known() {
     let first = disk.coordinator().await;
     let before = first.jobs().submit_pipeline(request.clone()).await.unwrap().into_inner();
     first.submit(&single()).await;
-    first.jobs().cancel_pipeline(vismae_proto::v1::CancelPipelineRequest { name: "demo-2".into() }).await.unwrap();
+    first
+        .jobs()
+        .cancel_pipeline(vismae_proto::v1::CancelPipelineRequest { name: "demo-2".into(), ..Default::default() })
+        .await
+        .unwrap();
     first.stop().await;
     let second = disk.coordinator().await;
     let after = second.jobs().submit_pipeline(request).await.unwrap().into_inner();

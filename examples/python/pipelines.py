@@ -10,6 +10,7 @@ The client is generated from the protocol; nothing of vismae has to be installed
 import argparse
 import json
 import sys
+import time
 import uuid
 
 import grpc
@@ -42,11 +43,22 @@ def submit(channel, arguments):
 
 
 def watch(channel, arguments):
-    """Prints every change until the pipeline is over. The exit code tells whether it succeeded."""
-    request = jobs_pb2.WatchPipelineRequest(name=arguments.pipeline)
-    for pipeline in jobs_pb2_grpc.JobServiceStub(channel).WatchPipeline(request):
-        show(pipeline)
-    return 0 if pipeline.state == jobs_pb2.STATE_SUCCEEDED else 1
+    """Prints every change until the pipeline is over. The exit code tells whether it succeeded.
+
+    Where the connection breaks or another coordinator takes over, the cursor of the last change is where to go on.
+    """
+    request, tries = jobs_pb2.WatchPipelineRequest(name=arguments.pipeline), 0
+    while True:
+        try:
+            for pipeline in jobs_pb2_grpc.JobServiceStub(channel).WatchPipeline(request):
+                show(pipeline)
+                request.cursor, succeeded, tries = pipeline.cursor, pipeline.state == jobs_pb2.STATE_SUCCEEDED, 0
+            return 0 if succeeded else 1
+        except grpc.RpcError as error:
+            tries += 1
+            if error.code() != grpc.StatusCode.UNAVAILABLE or not request.cursor or tries > 60:
+                raise
+            time.sleep(1)
 
 
 def cancel(channel, arguments):

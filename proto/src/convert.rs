@@ -4,13 +4,16 @@
 //! the values make sense together is the core's business ([`PipelineSpec::validate`](vismae_core::spec::PipelineSpec::validate)).
 
 mod checked;
+mod etag;
 mod fields;
 mod spec_in;
 mod spec_out;
+mod store_url;
 mod task;
 mod view;
 
 pub use checked::{checked_pipeline_from_wire, submission_from_wire};
+pub use etag::sealed;
 pub use fields::{job_id_from_wire, pipeline_id_from_wire, request_id_from_wire};
 pub use spec_in::{job_from_wire, pipeline_from_wire};
 pub use spec_out::{job_to_wire, pipeline_to_wire};

@@ -30,6 +30,8 @@ pub enum Reason {
     NotFound,
     /// The request does not fit the present state.
     NotNow,
+    /// What the request was decided on has changed since.
+    EtagMismatch,
     /// The coordinator is going away.
     ShuttingDown,
     /// A stream could not keep up, or its lease is over.
@@ -49,6 +51,7 @@ impl Reason {
             Self::InvalidFields => "INVALID_FIELDS",
             Self::NotFound => "NOT_FOUND",
             Self::NotNow => "NOT_NOW",
+            Self::EtagMismatch => "ETAG_MISMATCH",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::StreamEnded => "STREAM_ENDED",
             Self::Unauthenticated => "UNAUTHENTICATED",
@@ -100,6 +103,14 @@ pub fn not_now(error: &impl Display) -> Status {
     Reason::NotNow.status(Code::FailedPrecondition, error.to_string(), ErrorDetails::new())
 }
 
+/// ABORTED: what was seen is not so any more; look again, and decide again.
+pub fn changed(kind: &str, name: &str) -> Status {
+    let message = format!(
+        "{kind} `{name}` has changed since its `etag` was read: read it again, and ask again if it still applies"
+    );
+    Reason::EtagMismatch.status(Code::Aborted, message, ErrorDetails::new())
+}
+
 /// UNAVAILABLE: the coordinator is going away, and a new one may answer soon.
 pub fn shutting_down() -> Status {
     Reason::ShuttingDown.status(Code::Unavailable, "the coordinator is shutting down", ErrorDetails::new())
@@ -141,6 +152,7 @@ pub fn explain(status: &Status) -> String {
         Code::InvalidArgument
         | Code::NotFound
         | Code::FailedPrecondition
+        | Code::Aborted
         | Code::Unauthenticated
         | Code::PermissionDenied
         | Code::ResourceExhausted => status.message().to_owned(),

@@ -8,7 +8,8 @@ use super::CoordinatorAddress;
 use crate::failure::{Exit, Failure};
 use crate::interrupts::Interrupts;
 use crate::output::Format;
-use crate::views::LogView;
+use crate::reconnect::Tries;
+use crate::views::{GapView, LogView};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -31,17 +32,48 @@ fn job_id(text: &str) -> Result<JobId, String> {
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
     let mut coordinator = options.at.connect().await?;
-    let request = ReadLogsRequest { job: options.job.to_string(), follow: options.follow };
-    let mut lines = coordinator.logs(request).await?;
+    let mut request = ReadLogsRequest { job: options.job.to_string(), follow: options.follow, cursor: String::new() };
+    let mut lines = Some(coordinator.logs(request.clone()).await?);
+    let mut tries = Tries::default();
     let mut interrupts = Interrupts::listen()?;
     loop {
-        let line = tokio::select! {
-            line = lines.message() => line.map_err(|status| coordinator.explain(status))?,
+        let next = async {
+            let lines = match &mut lines {
+                Some(lines) => lines,
+                None => lines.insert(coordinator.logs(request.clone()).await?),
+            };
+            lines.message().await.map_err(|status| coordinator.explain(status))
+        };
+        let next = tokio::select! {
+            next = next => next,
             () = interrupts.next() => return Err(Failure::silent(Exit::Interrupted)),
         };
-        let Some(line) = line else { return Ok(()) };
-        format.item(&LogView::from(line), |line| {
-            format!("{} {} {}", line.time.as_deref().unwrap_or("-"), line.task, line.text)
-        })?;
+        match next {
+            Ok(Some(line)) => {
+                tries.heard();
+                request.cursor.clone_from(&line.cursor);
+                format.item(&LogView::from(line), describe)?;
+            }
+            Ok(None) => return Ok(()),
+            Err(failure) => {
+                lines = None;
+                tokio::select! {
+                    waited = tries.after(failure, |text| format.remark(text)) => waited?,
+                    () = interrupts.next() => return Err(Failure::silent(Exit::Interrupted)),
+                }
+            }
+        }
+    }
+}
+
+fn describe(line: &LogView) -> String {
+    match &line.gap {
+        None => format!("{} {} {}", line.time.as_deref().unwrap_or("-"), line.task, line.text),
+        Some(GapView { lines: Some(lines) }) => {
+            format!("-- {lines} lines are missing here: only the last ones are kept")
+        }
+        Some(GapView { lines: None }) => {
+            "-- lines may be missing here: another coordinator had them, and is gone".to_owned()
+        }
     }
 }

@@ -31,6 +31,17 @@ pub(crate) enum CallError<E> {
     Stopped(#[from] Stopped),
 }
 
+/// Why a pipeline was not cancelled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotCancelled {
+    /// The core refused.
+    #[error(transparent)]
+    Core(#[from] CancelError),
+    /// It does not look as it was to.
+    #[error("the pipeline has changed")]
+    Changed,
+}
+
 /// A way to the driver; clones lead to the same one. No method loses anything when its future is dropped: a request that
 /// was sent is carried out, and only its answer is lost.
 #[derive(Debug, Clone)]
@@ -56,12 +67,19 @@ impl Handle {
         self.call(Event::SubmitPipeline { spec, request }, Reply::Submit).await
     }
 
-    /// Ends a pipeline before it is done.
+    /// Ends a pipeline before it is done, if the core looks as it must at that moment. The closure runs on the driver's task.
     ///
     /// # Errors
-    /// When there is no such pipeline, or nothing left of it to cancel.
-    pub(crate) async fn cancel(&self, pipeline: PipelineId) -> Result<(), CallError<CancelError>> {
-        self.call(Event::CancelPipeline { pipeline }, Reply::Cancel).await
+    /// When there is no such pipeline, or nothing left of it to cancel, or it looks otherwise.
+    pub(crate) async fn cancel(
+        &self,
+        pipeline: PipelineId,
+        only_if: impl FnOnce(&Coordinator) -> bool + Send + 'static,
+    ) -> Result<(), CallError<NotCancelled>> {
+        let (waiting, answer) = oneshot::channel();
+        let (event, reply) = (Event::CancelPipeline { pipeline }, Reply::Cancel(waiting));
+        self.requests.send(Request::TakeIf(Box::new(only_if), event, reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)?.map_err(CallError::Refused)
     }
 
     /// Lets a worker in, whose stream begins with a welcome.

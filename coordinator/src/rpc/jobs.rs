@@ -19,7 +19,8 @@ use vismae_proto::{convert, status};
 
 use super::{Context, caller, denied, paging, stopped};
 use crate::access::{Caller, Role};
-use crate::driver::CallError;
+use crate::driver::{CallError, Handle, NotCancelled};
+use crate::logs::Place;
 
 /// Takes pipelines in, and shows what becomes of them.
 #[derive(Debug)]
@@ -42,14 +43,9 @@ impl JobService for Jobs {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let invalid = |violations: Violations| status::invalid(&violations);
-<<<<<<< HEAD
-        let spec = convert::pipeline_from_wire(&wire).map_err(invalid)?;
+        let (spec, request_id) = convert::submission_from_wire(&request).map_err(invalid)?;
         caller.acts_on(|| format!("namespaces/{}/pipelines/{}", spec.namespace, spec.name));
         self.allow_submission(&caller, &spec)?;
-        let request_id = convert::request_id_from_wire(&request.request_id).map_err(invalid)?;
-=======
-        let (spec, request_id) = convert::submission_from_wire(&request).map_err(invalid)?;
->>>>>>> d9b0d2b (Tell of unreadable fields and broken rules in one answer)
         if request.validate_only {
             let wire = request.spec.unwrap_or_default();
             return Ok(Response::new(Pipeline { name: wire.name.clone(), spec: Some(wire), ..Pipeline::default() }));
@@ -82,17 +78,28 @@ impl JobService for Jobs {
             let view = |pipeline| convert::pipeline_view(pipeline, |moment| handle.date(moment));
             ListPipelinesResponse { pipelines: page.into_iter().map(view).collect(), next_page_token }
         });
-        response.await.map(Response::new).map_err(stopped)
+        let mut response = response.await.map_err(stopped)?;
+        response.pipelines = response.pipelines.into_iter().map(convert::sealed).collect();
+        Ok(Response::new(response))
     }
 
     async fn cancel_pipeline(&self, request: Request<CancelPipelineRequest>) -> Result<Response<Pipeline>, Status> {
         let caller = caller(&request)?;
-        let id = pipeline_id(&request.get_ref().name)?;
+        let CancelPipelineRequest { name, etag } = request.into_inner();
+        let id = pipeline_id(&name)?;
         allow(&self.context, &caller, &id, Role::Submitter).await?;
-        match self.context.handle.cancel(id.clone()).await {
+        let (handle, seen, viewer) = (self.context.handle.clone(), id.clone(), caller.clone());
+        // One that is not there is the core's to refuse.
+        let looks_so = move |core: &Coordinator| {
+            etag.is_empty() || view(&handle, core, &viewer, &seen).is_none_or(|now| convert::sealed(now).etag == etag)
+        };
+        match self.context.handle.cancel(id.clone(), looks_so).await {
             Ok(()) => show(&self.context, &caller, id).await.map(Response::new),
-            Err(CallError::Refused(CancelError::Unknown(id))) => Err(unknown(&self.context, &caller, &id).await),
-            Err(CallError::Refused(error)) => Err(status::not_now(&error)),
+            Err(CallError::Refused(NotCancelled::Changed)) => Err(status::changed("pipeline", id.as_str())),
+            Err(CallError::Refused(NotCancelled::Core(CancelError::Unknown(id)))) => {
+                Err(unknown(&self.context, &caller, &id).await)
+            }
+            Err(CallError::Refused(NotCancelled::Core(error))) => Err(status::not_now(&error)),
             Err(CallError::Stopped(gone)) => Err(stopped(gone)),
         }
     }
@@ -102,17 +109,22 @@ impl JobService for Jobs {
         request: Request<WatchPipelineRequest>,
     ) -> Result<Response<Self::WatchPipelineStream>, Status> {
         let caller = caller(&request)?;
-        let id = pipeline_id(&request.get_ref().name)?;
+        let WatchPipelineRequest { name, cursor } = request.into_inner();
+        let id = pipeline_id(&name)?;
         allow(&self.context, &caller, &id, Role::Viewer).await?;
-        watch::stream(self.context.clone(), caller, id).await.map(Response::new)
+        watch::stream(self.context.clone(), caller, id, cursor).await.map(Response::new)
     }
 
     async fn read_logs(&self, request: Request<ReadLogsRequest>) -> Result<Response<Self::ReadLogsStream>, Status> {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let job = convert::job_id_from_wire("job", &request.job).map_err(|violations| status::invalid(&violations))?;
+        let from = match request.cursor.as_str() {
+            "" => None,
+            cursor => Some(cursor.parse::<Place>().map_err(|error| status::invalid(&Violations::of("cursor", error)))?),
+        };
         allow(&self.context, &caller, &job.pipeline, Role::Viewer).await?;
-        log::stream(self.context.clone(), job, request.follow).await.map(Response::new)
+        log::stream(self.context.clone(), job, request.follow, from).await.map(Response::new)
     }
 }
 
@@ -123,11 +135,8 @@ impl Jobs {
         let needed = if spec.priority > 0 { Role::Operator } else { Role::Submitter };
         caller.require(needed, spec.namespace.as_str()).map_err(denied)?;
         let Some(access) = &self.context.access else { return Ok(()) };
-        access.borrow().allows_store(spec.namespace.as_str(), &spec.store_url).map_err(|problem| {
-            let mut violations = Violations::default();
-            violations.add("store_url", problem);
-            status::invalid(&violations)
-        })
+        let allowed = access.borrow().allows_store(spec.namespace.as_str(), &spec.store_url);
+        allowed.map_err(|problem| status::invalid(&Violations::of("store_url", problem)))
     }
 }
 
@@ -156,14 +165,17 @@ fn pipeline_id(name: &str) -> Result<PipelineId, Status> {
 async fn show(context: &Context, caller: &Caller, id: PipelineId) -> Result<Pipeline, Status> {
     let (handle, wanted) = (context.handle.clone(), id.clone());
     let viewer = caller.clone();
-    let view = context.handle.read(move |core| {
-        let pipeline = core.pipeline(&wanted).filter(|pipeline| sees(&viewer, pipeline));
-        pipeline.map(|pipeline| convert::pipeline_view(pipeline, |moment| handle.date(moment)))
-    });
+    let view = context.handle.read(move |core| view(&handle, core, &viewer, &wanted));
     match view.await.map_err(stopped)? {
-        Some(pipeline) => Ok(pipeline),
+        Some(pipeline) => Ok(convert::sealed(pipeline)),
         None => Err(unknown(context, caller, &id).await),
     }
+}
+
+/// A pipeline, as far as the caller may see it.
+fn view(handle: &Handle, core: &Coordinator, caller: &Caller, id: &PipelineId) -> Option<Pipeline> {
+    let pipeline = core.pipeline(id).filter(|pipeline| sees(caller, pipeline))?;
+    Some(convert::pipeline_view(pipeline, |moment| handle.date(moment)))
 }
 
 /// NOT_FOUND that lists the latest pipelines that the caller may see.

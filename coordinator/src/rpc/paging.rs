@@ -43,9 +43,7 @@ pub(super) fn take<T>(
 }
 
 fn refuse(field: &str, message: String) -> Status {
-    let mut violations = Violations::default();
-    violations.add(field, message);
-    status::invalid(&violations)
+    status::invalid(&Violations::of(field, message))
 }
 
 #[cfg(test)]

@@ -56,9 +56,9 @@ impl Parts {
     ) -> Result<Self, ServeError> {
         metrics::describe();
         let (streams, drain, stop) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        let logs = Logs::default();
         let welcome = Welcome { heartbeat_millis: millis(config.heartbeat), lease_millis: millis(config.lease) };
         let clock = Clock::start();
+        let logs = Logs::new(clock.now().elapsed().as_nanos() as u64);
         let core = Coordinator::restore(config.lease, clock.now(), records);
         let (driver, handle) = Driver::new(core, clock, journal, Links::new(welcome), logs.clone());
         let mut tasks = JoinSet::new();

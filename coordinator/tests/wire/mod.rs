@@ -72,7 +72,11 @@ impl Coordinator {
     }
 
     pub(crate) async fn watch(&self, name: &str) -> Watch {
-        let request = WatchPipelineRequest { name: name.to_owned() };
+        self.watch_from(name, "").await
+    }
+
+    pub(crate) async fn watch_from(&self, name: &str, cursor: &str) -> Watch {
+        let request = WatchPipelineRequest { name: name.to_owned(), cursor: cursor.to_owned() };
         Watch { stream: self.jobs().watch_pipeline(request).await.unwrap().into_inner() }
     }
 

@@ -8,7 +8,7 @@ use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{ModelSpec, PipelineSpec, Violations};
 
 use super::spec_in::pipeline_from_wire;
-use super::{request_id_from_wire, spec_out};
+use super::{request_id_from_wire, spec_out, store_url};
 use crate::v1;
 use crate::v1::job_spec::Kind;
 
@@ -81,7 +81,7 @@ fn with_stand_ins(wire: &v1::PipelineSpec) -> v1::PipelineSpec {
     if NamespaceName::new(copy.namespace.as_str()).is_err() {
         copy.namespace.clear();
     }
-    if copy.store_url.is_empty() {
+    if store_url::check(&copy.store_url).is_err() {
         copy.store_url = "memory:///".to_owned();
     }
     for index in 0..copy.jobs.len() {

@@ -54,11 +54,7 @@ impl<'a> Fields<'a> {
 
 /// Reads one value that stands alone in a request.
 fn alone<T, E: Display>(field: &str, value: Result<T, E>) -> Result<T, Violations> {
-    value.map_err(|error| {
-        let mut violations = Violations::default();
-        violations.add(field, error.to_string());
-        violations
-    })
+    value.map_err(|error| Violations::of(field, error))
 }
 
 /// Reads a pipeline's name.

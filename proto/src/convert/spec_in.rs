@@ -7,6 +7,7 @@ use vismae_core::spec::{
 };
 
 use super::fields::Fields;
+use super::store_url;
 use crate::v1;
 use crate::v1::job_spec::Kind;
 
@@ -18,8 +19,8 @@ pub fn pipeline_from_wire(wire: &v1::PipelineSpec) -> Result<PipelineSpec, Viola
     let mut violations = Violations::default();
     let mut fields = Fields::new(&mut violations);
     let name = fields.value("name", PipelineId::new(&wire.name));
-    if wire.store_url.is_empty() {
-        fields.refuse::<()>("store_url", "is empty, expected an object store such as `s3://bucket/prefix`");
+    if let Err(problem) = store_url::check(&wire.store_url) {
+        fields.refuse::<()>("store_url", problem);
     }
     let namespace = match wire.namespace.as_str() {
         "" => Some(NamespaceName::default()),

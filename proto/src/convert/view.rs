@@ -1,6 +1,6 @@
 //! The coordinator's state as people see it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use vismae_core::ids::Generation;
@@ -13,7 +13,8 @@ use super::spec_out::pipeline_to_wire;
 use super::task::write_progress;
 use crate::v1;
 
-/// Writes a pipeline with the state of its jobs. `clock` tells the date of a moment.
+/// Writes a pipeline with the state of its jobs; [`sealed`](super::sealed) adds what is made of the whole. `clock` tells the date of a
+/// moment.
 pub fn pipeline_view(pipeline: &Pipeline, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Pipeline {
     v1::Pipeline {
         name: pipeline.id.to_string(),
@@ -22,6 +23,8 @@ pub fn pipeline_view(pipeline: &Pipeline, clock: impl Fn(MonoTime) -> SystemTime
         state: pipeline_state(pipeline.state()).into(),
         create_time: Some(clock(pipeline.created).into()),
         end_time: pipeline.ended().map(|at| clock(at).into()),
+        etag: String::new(),
+        cursor: String::new(),
     }
 }
 
@@ -69,12 +72,11 @@ fn job_view(job: &Job, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Job {
     }
 }
 
-fn figures(state: &JobState) -> HashMap<String, f64> {
-    let figures = match state.outcome() {
+fn figures(state: &JobState) -> BTreeMap<String, f64> {
+    match state.outcome() {
         Some(Outcome::Succeeded { figures }) => figures.clone(),
         _ => BTreeMap::new(),
-    };
-    figures.into_iter().collect()
+    }
 }
 
 fn outcome_state(outcome: &Outcome) -> v1::State {

@@ -254,7 +254,8 @@ impl Served {
             }
             last.push_back(text.clone());
             tracing::debug!(task = self.task, "{text}");
-            let line = LogLine { time: Some(SystemTime::now().into()), task: self.task.clone(), text };
+            let time = Some(SystemTime::now().into());
+            let line = LogLine { time, task: self.task.clone(), text, ..LogLine::default() };
             if self.outbound.try_send(AgentMessage { message: Some(Message::Log(line)) }).is_err() {
                 tracing::debug!(task = self.task, "log line dropped: the coordinator's stream is full or gone");
             }

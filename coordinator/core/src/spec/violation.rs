@@ -22,6 +22,11 @@ impl fmt::Display for Violation {
 pub struct Violations(Vec<Violation>);
 
 impl Violations {
+    /// One broken rule alone.
+    pub fn of(field: &str, message: impl fmt::Display) -> Self {
+        Self(vec![Violation { field: field.to_owned(), message: message.to_string() }])
+    }
+
     /// Records one broken rule.
     pub fn add(&mut self, field: &str, message: String) {
         self.0.push(Violation { field: field.to_owned(), message });

@@ -10,7 +10,7 @@ use vismae_proto::status;
 use vismae_proto::v1::LogLine;
 
 use super::{Context, stopped};
-use crate::logs::Cursor;
+use crate::logs::{Cursor, Place};
 
 /// A reader that goes on until its job is over.
 struct Follower {
@@ -21,14 +21,15 @@ struct Follower {
     _open: TaskTrackerToken,
 }
 
-/// Sends the lines that are kept, and those that follow if asked.
+/// Sends the lines behind a place, or all that are kept, and those that follow if asked.
 pub(super) async fn stream(
     context: Context,
     job: JobId,
     follow: bool,
+    from: Option<Place>,
 ) -> Result<BoxStream<'static, Result<LogLine, Status>>, Status> {
     let changes = context.handle.watch(job.pipeline.clone()).await.map_err(stopped)?;
-    let (Some(mut cursor), Some(changes)) = (context.logs.read(&job), changes) else {
+    let (Some(mut cursor), Some(changes)) = (context.logs.read(&job, from), changes) else {
         return Err(unknown(&context, &job).await);
     };
     if !follow {

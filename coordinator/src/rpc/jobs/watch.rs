@@ -18,20 +18,23 @@ struct Watcher {
     caller: Caller,
     pipeline: PipelineId,
     changes: Receiver<()>,
+    /// The cursor of what the client has seen last.
+    seen: String,
     _open: TaskTrackerToken,
 }
 
-/// Sends the pipeline now and after every change. Changes between two reads of the client come as one.
+/// Sends the pipeline whenever it is not as it was seen last. Changes between two reads of the client come as one.
 pub(super) async fn stream(
     context: Context,
     caller: Caller,
     pipeline: PipelineId,
+    seen: String,
 ) -> Result<BoxStream<'static, Result<Pipeline, Status>>, Status> {
     let Some(mut changes) = context.handle.watch(pipeline.clone()).await.map_err(stopped)? else {
         return Err(unknown(&context, &caller, &pipeline).await);
     };
     changes.mark_changed();
-    let watcher = Watcher { _open: context.streams.token(), context, caller, pipeline, changes };
+    let watcher = Watcher { _open: context.streams.token(), context, caller, pipeline, changes, seen };
     Ok(try_unfold(Some(watcher), |watcher| async {
         match watcher {
             Some(watcher) => watcher.next().await,
@@ -44,15 +47,23 @@ pub(super) async fn stream(
 impl Watcher {
     /// The next view, and the watcher unless it was the last one.
     async fn next(mut self) -> Result<Option<(Pipeline, Option<Self>)>, Status> {
-        let changed = tokio::select! {
-            changed = self.changes.changed() => changed,
-            () = self.context.shutdown.cancelled() => return Err(status::shutting_down()),
-        };
-        if changed.is_err() {
-            return Ok(None);
+        loop {
+            let changed = tokio::select! {
+                changed = self.changes.changed() => changed,
+                () = self.context.shutdown.cancelled() => return Err(status::shutting_down()),
+            };
+            if changed.is_err() {
+                return Ok(None);
+            }
+            let view = show(&self.context, &self.caller, self.pipeline.clone()).await?;
+            let over = view.end_time.is_some();
+            if view.cursor != self.seen {
+                self.seen.clone_from(&view.cursor);
+                return Ok(Some((view, (!over).then_some(self))));
+            }
+            if over {
+                return Ok(None);
+            }
         }
-        let view = show(&self.context, &self.caller, self.pipeline.clone()).await?;
-        let over = view.end_time.is_some();
-        Ok(Some((view, (!over).then_some(self))))
     }
 }

@@ -1,0 +1,53 @@
+//! Where a pipeline works.
+
+use url::Url;
+
+/// Schemes whose part before the `@` names a container, and is no secret.
+const CONTAINER_BEFORE_HOST: [&str; 2] = ["abfs", "abfss"];
+
+/// Checks the URL of a store. It is kept with the pipeline and shown to everyone who may see that, so it must not hold a secret;
+/// what is wrong is said without repeating it.
+pub(super) fn check(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        return Err("is empty, expected an object store such as `s3://bucket/prefix`");
+    }
+    let Ok(url) = Url::parse(text) else {
+        return Err("is no URL, expected an object store such as `s3://bucket/prefix` or `file:///data`");
+    };
+    let names_user = !url.username().is_empty() && !CONTAINER_BEFORE_HOST.contains(&url.scheme());
+    if names_user || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        return Err(
+            "holds more than a place, expected none of `user:password@`, `?` and `#`: workers take credentials from their environment",
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    #[test]
+    fn a_place_is_a_url_without_secrets() {
+        for url in [
+            "s3://bucket/prefix",
+            "file:///data",
+            "gs://b",
+            "memory:///",
+            "abfss://container@account.dfs.core.windows.net/x",
+        ] {
+            assert_eq!(check(url), Ok(()), "{url}");
+        }
+        for url in [
+            "",
+            "bucket/prefix",
+            "s3://key:secret@bucket",
+            "s3://key@bucket",
+            "https://h/x?sig=secret",
+            "s3://b/x#secret",
+        ] {
+            let problem = check(url).unwrap_err();
+            assert!(!problem.contains("secret"), "{url}");
+        }
+    }
+}
