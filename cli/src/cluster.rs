@@ -54,14 +54,7 @@ impl Cluster {
                 serve_with(journal, records, config, admin, shutdown.clone()).await
             }
         };
-        let coordinator = served.map_err(|error| {
-            let exit = match error {
-                ServeError::InUse { .. } | ServeError::Unusable { .. } => Exit::Unreachable,
-                ServeError::Exposed { .. } | ServeError::File(_) | ServeError::Audit { .. } => Exit::Usage,
-                ServeError::Reflection { .. } => Exit::WorkFailed,
-            };
-            Failure::new(exit, error)
-        })?;
+        let coordinator = served.map_err(not_served)?;
         let leading = state.map(|state| {
             let ended = CancellationToken::new();
             (tokio::spawn(leader::lead(state.object_store(), ended.clone())), ended)
@@ -134,6 +127,19 @@ impl Cluster {
         }
         ended
     }
+}
+
+/// A coordinator that could not start.
+pub(crate) fn not_served(error: ServeError) -> Failure {
+    let exit = match error {
+        ServeError::InUse { .. } | ServeError::Unusable { .. } => Exit::Unreachable,
+        ServeError::Exposed { .. }
+        | ServeError::ExposedAdmin { .. }
+        | ServeError::File(_)
+        | ServeError::Audit { .. } => Exit::Usage,
+        ServeError::Reflection { .. } => Exit::WorkFailed,
+    };
+    Failure::new(exit, error)
 }
 
 fn ended_badly(error: RunError) -> Failure {

@@ -10,7 +10,7 @@ mod grants;
 mod limits;
 mod oidc;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -140,8 +140,19 @@ impl StorePrefix {
             && self.0.host_str() == store.host_str()
             && self.0.port_or_known_default() == store.port_or_known_default();
         let hides_a_slash = store.path().to_ascii_lowercase().contains("%2f");
-        same_place && !hides_a_slash && segments(store).starts_with(&segments(&self.0))
+        same_place
+            && !hides_a_slash
+            && whereabouts(&self.0) == whereabouts(store)
+            && segments(store).starts_with(&segments(&self.0))
     }
+}
+
+/// The settings of a store's URL that say where it is, such as the endpoint that stands for a host: all but how long is waited.
+fn whereabouts(url: &url::Url) -> BTreeSet<(String, String)> {
+    url.query_pairs()
+        .filter(|(key, _)| !key.ends_with("timeout"))
+        .map(|(key, value)| (key.into(), value.into()))
+        .collect()
 }
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub struct Config {
     /// Whether addresses that other machines reach are allowed although the connection is in plain text, or nobody has to say who
     /// they are.
     pub insecure: bool,
+    /// Whether other machines may reach the admin port, which speaks in plain text and asks nobody who they are.
+    pub insecure_admin: bool,
 }
 
 impl Config {
@@ -62,11 +64,19 @@ impl Config {
             access: None,
             audit_log: None,
             insecure: false,
+            insecure_admin: false,
         }
     }
 
     /// Refuses to let other machines in where they could read along, or do what they like.
-    fn check_exposure(&self) -> Result<(), ServeError> {
+    ///
+    /// # Errors
+    /// [`ServeError::Exposed`] and [`ServeError::ExposedAdmin`].
+    pub fn check_exposure(&self, admin: Option<SocketAddr>) -> Result<(), ServeError> {
+        if let Some(address) = admin.filter(|admin| !admin.ip().is_loopback() && !self.insecure && !self.insecure_admin)
+        {
+            return Err(ServeError::ExposedAdmin { address });
+        }
         if self.listen.ip().is_loopback() || self.insecure {
             return Ok(());
         }
@@ -156,7 +166,7 @@ pub async fn serve_with<J: Journal>(
     admin: Option<Admin>,
     shutdown: CancellationToken,
 ) -> Result<Running, ServeError> {
-    config.check_exposure()?;
+    config.check_exposure(admin.as_ref().map(|admin| admin.listen))?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let (listener, address) = bind(config.listen, "--listen").await?;
     let admin = match admin {

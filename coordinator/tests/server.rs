@@ -47,6 +47,9 @@ async fn an_address_that_others_reach_must_be_asked_for() {
     let open = ([0, 0, 0, 0], 0).into();
     let error = serve(Config::new(open), None, CancellationToken::new()).await.unwrap_err();
     assert!(matches!(error, ServeError::Exposed { .. }) && error.to_string().contains("`--insecure`"), "{error}");
+    let admin = || Admin { listen: open, recorder: metrics::recorder().unwrap() };
+    let error = serve(Config::new(any_port()), Some(admin()), CancellationToken::new()).await.unwrap_err();
+    assert!(error.to_string().contains("`--insecure-admin`"), "{error}");
     let shutdown = CancellationToken::new();
     let config = Config { insecure: true, ..Config::new(open) };
     let mut running = serve(config, None, shutdown.clone()).await.unwrap();

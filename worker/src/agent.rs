@@ -130,6 +130,10 @@ async fn serve_admin(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Option<tokio::task::JoinHandle<()>>> {
     let Some(address) = options.admin else { return Ok(None) };
+    anyhow::ensure!(
+        address.ip().is_loopback() || options.insecure_admin,
+        "admin address `{address}` is open to other machines, in plain text: serve it on `127.0.0.1`, or allow it with `--insecure-admin`"
+    );
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new()
         .install_recorder()
         .context("metrics can't be recorded")?;

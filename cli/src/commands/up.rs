@@ -12,7 +12,7 @@ use vismae_coordinator::{leader, metrics};
 use vismae_shards::store::Store;
 
 use super::LocalWorkers;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, not_served};
 use crate::failure::{Exit, Failure, OrFail as _};
 use crate::interrupts::Interrupts;
 use crate::jobfile::locate_store;
@@ -44,6 +44,9 @@ pub(super) struct Options {
     /// Listen on other addresses than this machine's own although something is missing that keeps others out
     #[arg(long)]
     insecure: bool,
+    /// Serve the admin port on other addresses than this machine's own, although it speaks in plain text
+    #[arg(long)]
+    insecure_admin: bool,
 }
 
 /// What other machines must show, and are shown.
@@ -92,7 +95,13 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
         count => Some(LocalWorkers { count, threads: options.threads, logs }.settings()?),
     };
     let mut interrupts = Interrupts::listen()?;
-    let config = options.security.apply(Config { insecure: options.insecure, ..Config::new(options.listen) });
+    let config = Config {
+        insecure: options.insecure,
+        insecure_admin: options.insecure_admin,
+        ..options.security.apply(Config::new(options.listen))
+    };
+    // Before one that stands by finds out when it is needed.
+    config.check_exposure(Some(options.admin)).map_err(not_served)?;
     let state = options.state.as_deref().map(open_state).transpose()?;
     if let (true, Some(state)) = (options.standby, &state) {
         format.remark("standing by");

@@ -63,9 +63,13 @@ fn mistakes_of_an_access_file_are_named() {
 #[test]
 fn a_store_lies_below_its_namespaces_prefix_whatever_its_url_looks_like() {
     let access = access("[stores]\nresearch = [\"s3://corpora/research\", \"file:///data/research/\"]\n");
-    for inside in
-        ["s3://corpora/research", "s3://corpora/research/run-1", "file:///data/research", "s3://corpora/research/./x"]
-    {
+    for inside in [
+        "s3://corpora/research",
+        "s3://corpora/research/run-1",
+        "file:///data/research",
+        "s3://corpora/research/./x",
+        "s3://corpora/research/x?retry_timeout=5m",
+    ] {
         assert_eq!(access.allows_store("research", inside), Ok(()), "{inside}");
     }
     for outside in [
@@ -79,6 +83,7 @@ fn a_store_lies_below_its_namespaces_prefix_whatever_its_url_looks_like() {
         "gs://corpora/research",
         "file:///data/research/../clinic",
         "file:///etc",
+        "s3://corpora/research?endpoint=https://evil",
         "no url",
     ] {
         let problem = access.allows_store("research", outside).unwrap_err();

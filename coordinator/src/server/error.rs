@@ -41,6 +41,14 @@ pub enum ServeError {
         /// What keeps strangers out and is not there.
         missing: String,
     },
+    /// Strangers could read the metrics.
+    #[error(
+        "admin address `{address}` is open to other machines, in plain text: serve it on `127.0.0.1`, or allow it with `--insecure-admin` where the network keeps others out; it shows names of jobs and counts, and changes nothing"
+    )]
+    ExposedAdmin {
+        /// The address.
+        address: SocketAddr,
+    },
     /// A certificate, a key or an access file can't be used.
     #[error(transparent)]
     File(#[from] FileError),

@@ -5,6 +5,18 @@ use url::Url;
 /// Schemes whose part before the `@` names a container, and is no secret.
 const CONTAINER_BEFORE_HOST: [&str; 2] = ["abfs", "abfss"];
 
+/// Settings that may stand in the query; whoever opens the store knows what each of them means. None of them is a secret.
+const SETTINGS: [&str; 8] = [
+    "retry_timeout",
+    "connect_timeout",
+    "read_timeout",
+    "timeout",
+    "endpoint",
+    "region",
+    "allow_http",
+    "skip_signature",
+];
+
 /// Checks the URL of a store. It is kept with the pipeline and shown to everyone who may see that, so it must not hold a secret;
 /// what is wrong is said without repeating it.
 pub(super) fn check(text: &str) -> Result<(), &'static str> {
@@ -15,9 +27,10 @@ pub(super) fn check(text: &str) -> Result<(), &'static str> {
         return Err("is no URL, expected an object store such as `s3://bucket/prefix` or `file:///data`");
     };
     let names_user = !url.username().is_empty() && !CONTAINER_BEFORE_HOST.contains(&url.scheme());
-    if names_user || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+    let sets_more = url.query_pairs().any(|(key, _)| !SETTINGS.contains(&&*key));
+    if names_user || url.password().is_some() || sets_more || url.fragment().is_some() {
         return Err(
-            "holds more than a place, expected none of `user:password@`, `?` and `#`: workers take credentials from their environment",
+            "holds more than a place and settings such as `?region=eu-west-1`: workers take credentials from their environment",
         );
     }
     Ok(())
@@ -34,6 +47,7 @@ mod tests {
             "file:///data",
             "gs://b",
             "memory:///",
+            "s3://b/x?endpoint=https://h:1&region=r&retry_timeout=5s",
             "abfss://container@account.dfs.core.windows.net/x",
         ] {
             assert_eq!(check(url), Ok(()), "{url}");

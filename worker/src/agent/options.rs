@@ -43,6 +43,9 @@ pub(crate) struct AgentOptions {
     /// Where `/metrics`, `/healthz` and `/readyz` are served; nowhere when absent.
     #[arg(long)]
     pub admin: Option<SocketAddr>,
+    /// Serves these on other addresses than this machine's own, although they are in plain text and for everyone.
+    #[arg(long)]
+    pub insecure_admin: bool,
     #[command(flatten)]
     pub cache: CacheOptions,
     /// How long the coordinator is waited for before giving up, in seconds.
