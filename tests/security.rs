@@ -40,7 +40,7 @@ impl Setup {
     }
 
     fn coordinator(&self) -> Process {
-        let mut up = command(&["up", "--workers", "0", "--audit-log", &self.path("audit.jsonl")]);
+        let mut up = command(&["up", "--audit-log", &self.path("audit.jsonl")]);
         up.args(["--listen", &format!("127.0.0.1:{}", self.port), "--admin", &format!("127.0.0.1:{}", free_port())]);
         up.args(["--tls-cert", &self.path("certs/coordinator.pem"), "--tls-key", &self.path("certs/coordinator.key")]);
         up.args(["--client-ca", &self.path("certs/ca.pem"), "--access", &self.path("access.toml")]);

@@ -34,7 +34,7 @@ impl Coordinator {
     pub(crate) async fn connect(address: &str, trust: &Trust, bearer: Bearer) -> Result<Self, Failure> {
         let channel = connect_with(address, trust, CONNECT).await.map_err(|error| match error {
             ConnectError::Address { .. } | ConnectError::File { .. } => Failure::new(Exit::Usage, error),
-            ConnectError::NoAnswer { .. } => Failure::new(Exit::Unreachable, error),
+            ConnectError::NoAnswer { .. } | ConnectError::Untrusted { .. } => Failure::new(Exit::Unreachable, error),
         })?;
         Ok(Self {
             jobs: JobServiceClient::with_interceptor(channel.clone(), bearer.clone()),

@@ -3,6 +3,7 @@
 mod bearer;
 
 use std::error::Error;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,6 +44,16 @@ pub enum ConnectError {
         /// The file.
         path: PathBuf,
         /// Why not.
+        problem: String,
+    },
+    /// Who answers there can't show that they are the coordinator, or does not believe who asks.
+    #[error(
+        "the certificate of the coordinator at `{url}` is not believed, or ours is not by it: {problem}; expected the authority named by `--ca`, and the host as it is in the certificate"
+    )]
+    Untrusted {
+        /// The address as given.
+        url: String,
+        /// What is wrong, in the words of the TLS library.
         problem: String,
     },
     /// Nobody answers there.
@@ -87,6 +98,9 @@ pub async fn connect_with(url: &str, trust: &Trust, timeout: Duration) -> Result
         .keep_alive_while_idle(true);
     match tokio::time::timeout(timeout, endpoint.connect()).await {
         Ok(Ok(channel)) => Ok(channel),
+        Ok(Err(error)) if is_mistrust(&error) => {
+            Err(ConnectError::Untrusted { url: url.to_owned(), problem: chain(&error) })
+        }
         Ok(Err(error)) => Err(no_answer(chain(&error))),
         Err(_) => Err(no_answer(format!("gave up after {timeout:?}"))),
     }
@@ -113,12 +127,22 @@ fn is_loopback(uri: &Uri) -> bool {
 }
 
 /// The innermost source in words: the outer ones only say that something failed.
-fn chain(error: &dyn Error) -> String {
+fn chain(error: &(dyn Error + 'static)) -> String {
+    innermost(error).to_string()
+}
+
+/// Whether TLS has ended a connection. Its error is what an error of reading holds, not what that has as its source.
+fn is_mistrust(error: &(dyn Error + 'static)) -> bool {
+    let held = innermost(error).downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    held.is_some_and(|held| held.is::<tokio_rustls::rustls::Error>())
+}
+
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    innermost.to_string()
+    innermost
 }
 
 #[cfg(test)]

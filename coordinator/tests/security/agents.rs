@@ -5,7 +5,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use vismae_core::ids::NamespaceName;
 use vismae_core::spec::PipelineSpec;
-use vismae_proto::client::{Trust, connect_with};
+use vismae_proto::client::{ConnectError, Trust, connect_with};
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::agent_service_client::AgentServiceClient;
@@ -81,7 +81,8 @@ async fn an_agent_does_not_believe_a_coordinator_of_another_authority_or_name() 
     let guarded = Guarded::start().await;
     Authority::new().write(guarded.folder.path(), "other-ca");
     let other = Trust { ca: Some(guarded.path("other-ca.pem")), identity: None };
-    assert!(connect_with(&guarded.url(), &other, PATIENCE).await.is_err());
+    let error = connect_with(&guarded.url(), &other, PATIENCE).await.unwrap_err();
+    assert!(matches!(&error, ConnectError::Untrusted { .. }), "{error}");
     let trust = Trust { ca: Some(guarded.path("ca.pem")), identity: None };
     let by_address = guarded.url().replace("localhost", "127.0.0.1");
     assert!(connect_with(&by_address, &trust, PATIENCE).await.is_err(), "the certificate is for `localhost`");
