@@ -121,6 +121,8 @@ fn a_client_made_from_the_protocol_runs_watches_lists_and_cancels() {
     };
     assert_eq!(names("1"), ["phantom", "waiting"]);
     assert_eq!(names("1"), names("100"));
+    let pending = setting.pipelines(&["list", "--filter", r#"state = PENDING AND name : "wait*""#]);
+    assert_eq!(pending.iter().map(|pipeline| &pipeline["name"]).collect::<Vec<_>>(), ["waiting"]);
     assert_eq!(setting.pipelines(&["cancel", "waiting"])[0]["state"], "STATE_CANCELLED");
     let watched = setting.example("pipelines.py", &["watch", "waiting"]);
     assert_eq!(watched.status.code(), Some(1), "a pipeline that was cancelled has not succeeded");

@@ -59,11 +59,12 @@ impl Coordinator {
         self.jobs.get_pipeline(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
-    /// Every pipeline there is.
-    pub(crate) async fn pipelines(&mut self) -> Result<Vec<v1::Pipeline>, Failure> {
+    /// Every pipeline that the filter wants, in the order asked for; both as the API takes them.
+    pub(crate) async fn pipelines(&mut self, filter: &str, order_by: &str) -> Result<Vec<v1::Pipeline>, Failure> {
         let (mut all, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request = v1::ListPipelinesRequest { page_size: 0, page_token };
+            let (filter, order_by) = (filter.to_owned(), order_by.to_owned());
+            let request = v1::ListPipelinesRequest { page_size: 0, page_token, filter, order_by };
             let page = self.jobs.list_pipelines(request).await.map_err(|status| self.explain(status))?.into_inner();
             all.extend(page.pipelines);
             if page.next_page_token.is_empty() {
@@ -90,11 +91,11 @@ impl Coordinator {
         self.jobs.read_logs(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
-    /// Every worker that is attached.
-    pub(crate) async fn workers(&mut self) -> Result<Vec<v1::Worker>, Failure> {
+    /// Every worker that is attached and that the filter wants.
+    pub(crate) async fn workers(&mut self, filter: &str) -> Result<Vec<v1::Worker>, Failure> {
         let (mut all, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request = v1::ListWorkersRequest { page_size: 0, page_token };
+            let request = v1::ListWorkersRequest { page_size: 0, page_token, filter: filter.to_owned() };
             let page = self.workers.list_workers(request).await.map_err(|status| self.explain(status))?.into_inner();
             all.extend(page.workers);
             if page.next_page_token.is_empty() {

@@ -1,7 +1,10 @@
 //! The services of `vismae.v1`: each turns wire messages into events and reads, and the core's answers back.
 
 mod agent;
+mod fields;
+mod filter;
 mod jobs;
+mod order;
 mod paging;
 mod workers;
 

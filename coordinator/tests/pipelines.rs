@@ -3,7 +3,7 @@
 mod wire;
 
 use tonic::Code;
-use vismae_core::spec::JobKind;
+use vismae_core::spec::{JobKind, PipelineSpec};
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::status::explain;
 use vismae_proto::v1::agent_message::Message;
@@ -11,8 +11,8 @@ use vismae_proto::v1::job_spec::Kind;
 use vismae_proto::v1::task_command::Command;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{
-    CancelPipelineRequest, GetPipelineRequest, ListPipelinesRequest, LogLine, Progress, ReadLogsRequest, State,
-    Stopped, SubmitPipelineRequest, WatchPipelineRequest,
+    CancelPipelineRequest, GetPipelineRequest, ListPipelinesRequest, ListWorkersRequest, LogLine, Progress,
+    ReadLogsRequest, State, Stopped, SubmitPipelineRequest, WatchPipelineRequest,
 };
 use wire::{Agent, Coordinator, demo, in_time, single};
 
@@ -230,7 +230,7 @@ async fn pipelines_are_listed_page_by_page() {
     }
     let (mut names, mut page_token) = (Vec::new(), String::new());
     loop {
-        let request = ListPipelinesRequest { page_size: 2, page_token };
+        let request = ListPipelinesRequest { page_size: 2, page_token, ..Default::default() };
         let page = coordinator.jobs().list_pipelines(request).await.unwrap().into_inner();
         names.extend(page.pipelines.into_iter().map(|pipeline| pipeline.name));
         page_token = page.next_page_token;
@@ -239,8 +239,60 @@ async fn pipelines_are_listed_page_by_page() {
         }
     }
     assert_eq!(names, ["demo", "demo-2", "demo-3", "demo-4", "demo-5"]);
-    let request = ListPipelinesRequest { page_size: 2, page_token: "x".into() };
+    let request = ListPipelinesRequest { page_size: 2, page_token: "x".into(), ..Default::default() };
     let status = coordinator.jobs().list_pipelines(request).await.unwrap_err();
     assert!(explain(&status).contains("`page_token` is `x`"), "{status}");
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn lists_are_filtered_sorted_and_paged_and_a_page_of_another_list_is_refused() {
+    let coordinator = Coordinator::start().await;
+    for priority in [5, -2, 7, 5] {
+        coordinator.submit(&PipelineSpec { priority, ..single() }).await;
+    }
+    let cancel = CancelPipelineRequest { name: "demo-3".into(), ..Default::default() };
+    coordinator.jobs().cancel_pipeline(cancel).await.unwrap();
+    let list = async |filter: &str, order_by: &str, page_size: i32| {
+        let (mut names, mut request) = (
+            Vec::new(),
+            ListPipelinesRequest { page_size, filter: filter.into(), order_by: order_by.into(), ..Default::default() },
+        );
+        loop {
+            let page = coordinator.jobs().list_pipelines(request.clone()).await?.into_inner();
+            names.extend(page.pipelines.into_iter().map(|pipeline| pipeline.name));
+            if page.next_page_token.is_empty() {
+                return Ok::<_, tonic::Status>(names);
+            }
+            request.page_token = page.next_page_token;
+        }
+    };
+    for size in [1, 3, 100] {
+        let found = list("state = PENDING", "priority desc, name", size).await.unwrap();
+        assert_eq!(found, ["demo", "demo-4", "demo-2"], "{size}");
+        let found = list(r#"name : "demo-*" AND end_time > "2020-01-01T00:00:00Z""#, "", size).await.unwrap();
+        assert_eq!(found, ["demo-3"], "{size}");
+        assert_eq!(list("priority < 0 OR namespace = other", "", size).await.unwrap(), ["demo-2"], "{size}");
+    }
+    let refused = list("state = PENDNG", "", 0).await.unwrap_err();
+    assert_eq!(
+        explain(&refused),
+        "a field is not usable\n  - `filter` is `state = PENDNG`, and at character 9 `PENDNG` is none of `pending`, `running`, \
+         `cancelling`, `succeeded`, `failed`, `cancelled`, did you mean `pending`?"
+    );
+    assert!(explain(&list("", "state", 0).await.unwrap_err()).contains("`order_by` is `state`: `state` is none of"));
+    let first = ListPipelinesRequest { page_size: 1, order_by: "name".into(), ..Default::default() };
+    let page = coordinator.jobs().list_pipelines(first.clone()).await.unwrap().into_inner();
+    let other = ListPipelinesRequest { page_token: page.next_page_token, order_by: "name desc".into(), ..first };
+    assert!(explain(&coordinator.jobs().list_pipelines(other).await.unwrap_err()).contains("`page_token` is"));
+
+    let (_one, _two) = (Agent::attach(&coordinator, "w0", 1).await, Agent::attach(&coordinator, "w1", 2).await);
+    let request = |filter: &str| ListWorkersRequest { filter: filter.into(), ..Default::default() };
+    let workers = async |filter: &str| {
+        let page = coordinator.workers().list_workers(request(filter)).await.unwrap().into_inner();
+        page.workers.into_iter().map(|worker| worker.name).collect::<Vec<_>>()
+    };
+    assert_eq!(workers("device : cpu AND NOT name = w0").await, ["w1"]);
+    assert_eq!(workers(r#"device : "cuda*" OR state = LEAVING"#).await, [""; 0]);
     coordinator.stop().await;
 }

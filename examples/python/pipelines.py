@@ -68,10 +68,10 @@ def cancel(channel, arguments):
 
 
 def list_all(channel, arguments):
-    """Prints every pipeline, page by page."""
+    """Prints every pipeline that the filter wants, page by page."""
     jobs, token = jobs_pb2_grpc.JobServiceStub(channel), ""
     while True:
-        request = jobs_pb2.ListPipelinesRequest(page_size=arguments.page_size, page_token=token)
+        request = jobs_pb2.ListPipelinesRequest(page_size=arguments.page_size, page_token=token, filter=arguments.filter)
         page = jobs.ListPipelines(request, timeout=DEADLINE)
         for pipeline in page.pipelines:
             show(pipeline)
@@ -116,6 +116,7 @@ def main():
         command.set_defaults(run=run)
     command = commands.add_parser("list")
     command.add_argument("--page-size", type=int, default=100)
+    command.add_argument("--filter", default="", help='as \'state = RUNNING AND name : "demo*"\'')
     command.set_defaults(run=list_all)
     arguments = parser.parse_args()
     with grpc.insecure_channel(arguments.coordinator) as channel:

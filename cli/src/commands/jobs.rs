@@ -15,6 +15,13 @@ pub(super) struct Options {
     /// Only pipelines of this namespace
     #[arg(short, long, value_name = "NAME", conflicts_with = "pipeline")]
     namespace: Option<String>,
+    /// Only pipelines for which this holds, as `state = RUNNING AND name : "demo*"`: of name, namespace, state, priority, store_url,
+    /// create_time and end_time
+    #[arg(long, value_name = "FILTER", conflicts_with = "pipeline")]
+    filter: Option<String>,
+    /// Sort by fields, as `priority desc, create_time` [default: as they were submitted]
+    #[arg(long, value_name = "FIELDS", conflicts_with = "pipeline", default_value = "", hide_default_value = true)]
+    order_by: String,
     #[command(flatten)]
     at: CoordinatorAddress,
 }
@@ -23,9 +30,13 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
     let mut coordinator = options.at.connect().await?;
     let pipelines = match &options.pipeline {
         Some(name) => vec![coordinator.pipeline(name).await?],
-        None => coordinator.pipelines().await?,
+        None => {
+            let namespace = options.namespace.map(|name| format!("namespace = \"{name}\""));
+            let filter = options.filter.map(|filter| if namespace.is_some() { format!("({filter})") } else { filter });
+            let both: Vec<String> = filter.into_iter().chain(namespace).collect();
+            coordinator.pipelines(&both.join(" AND "), &options.order_by).await?
+        }
     };
-    let mut views: Vec<PipelineView> = pipelines.iter().map(PipelineView::from).collect();
-    views.retain(|view| options.namespace.as_ref().is_none_or(|wanted| view.namespace == *wanted));
+    let views: Vec<PipelineView> = pipelines.iter().map(PipelineView::from).collect();
     format.result(&views, |views| tables::jobs(views))
 }

@@ -17,10 +17,12 @@ use vismae_proto::v1::{
 };
 use vismae_proto::{convert, status};
 
-use super::{Context, caller, denied, paging, stopped};
+use super::filter::Filter;
+use super::order::{Order, Place};
+use super::{Context, caller, denied, fields, paging, stopped};
 use crate::access::{Caller, Role};
 use crate::driver::{CallError, Handle, NotCancelled};
-use crate::logs::Place;
+use crate::logs;
 
 /// Takes pipelines in, and shows what becomes of them.
 #[derive(Debug)]
@@ -68,14 +70,22 @@ impl JobService for Jobs {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let size = paging::size(request.page_size)?;
-        let after = paging::after(&request.page_token, |token| token.parse::<u64>().ok())?;
+        let filter = Filter::parse(&request.filter, fields::PIPELINES).map_err(|e| paging::refuse("filter", e))?;
+        let order = Order::parse(&request.order_by, fields::PIPELINES).map_err(|e| paging::refuse("order_by", e))?;
+        let arguments = [request.filter.as_str(), request.order_by.as_str()];
+        let after = paging::after(&request.page_token, &arguments, |place| order.read(place))?;
         let handle = self.context.handle.clone();
+        let arguments = arguments.map(str::to_owned);
         let response = self.context.handle.read(move |core| {
-            let rest = core
-                .pipelines()
-                .filter(|pipeline| sees(&caller, pipeline) && after.is_none_or(|after| pipeline.number > after));
-            let (page, next_page_token) = paging::take(rest, size, |pipeline| pipeline.number.to_string());
-            let view = |pipeline| convert::pipeline_view(pipeline, |moment| handle.date(moment));
+            let visible = core.pipelines().filter(|pipeline| sees(&caller, pipeline));
+            let wanted = visible.filter(|pipeline| filter.holds(pipeline));
+            let placed = wanted.map(|pipeline| (order.place(pipeline, pipeline.number), pipeline));
+            let rest = placed.filter(|(place, _)| after.as_ref().is_none_or(|after| place > after));
+            // They come in the order of their numbers, so that one page is enough.
+            let rest: Box<dyn Iterator<Item = _>> = if order.is_plain() { Box::new(rest) } else { sorted(rest) };
+            let token = |(place, _): &(Place, _)| paging::token(place, &arguments.each_ref().map(String::as_str));
+            let (page, next_page_token) = paging::take(rest, size, token);
+            let view = |(_, pipeline)| convert::pipeline_view(pipeline, |moment| handle.date(moment));
             ListPipelinesResponse { pipelines: page.into_iter().map(view).collect(), next_page_token }
         });
         let mut response = response.await.map_err(stopped)?;
@@ -121,7 +131,9 @@ impl JobService for Jobs {
         let job = convert::job_id_from_wire("job", &request.job).map_err(|violations| status::invalid(&violations))?;
         let from = match request.cursor.as_str() {
             "" => None,
-            cursor => Some(cursor.parse::<Place>().map_err(|error| status::invalid(&Violations::of("cursor", error)))?),
+            cursor => {
+                Some(cursor.parse::<logs::Place>().map_err(|error| status::invalid(&Violations::of("cursor", error)))?)
+            }
         };
         allow(&self.context, &caller, &job.pipeline, Role::Viewer).await?;
         log::stream(self.context.clone(), job, request.follow, from).await.map(Response::new)
@@ -155,6 +167,12 @@ async fn allow(context: &Context, caller: &Caller, id: &PipelineId, role: Role) 
         }
         _ => Err(unknown(context, caller, id).await),
     }
+}
+
+fn sorted<'c, T: 'c>(items: impl Iterator<Item = (Place, T)>) -> Box<dyn Iterator<Item = (Place, T)> + 'c> {
+    let mut items: Vec<_> = items.collect();
+    items.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Box::new(items.into_iter())
 }
 
 fn pipeline_id(name: &str) -> Result<PipelineId, Status> {

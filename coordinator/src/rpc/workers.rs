@@ -2,11 +2,13 @@
 
 use tonic::{Request, Response, Status};
 use vismae_core::ids::WorkerId;
+use vismae_core::worker::Worker;
 use vismae_proto::convert::worker_view;
 use vismae_proto::v1::worker_service_server::WorkerService;
 use vismae_proto::v1::{ListWorkersRequest, ListWorkersResponse};
 
-use super::{Context, caller, denied, paging, stopped};
+use super::filter::Filter;
+use super::{Context, caller, denied, fields, paging, stopped};
 
 /// Shows the workers.
 #[derive(Debug)]
@@ -29,11 +31,14 @@ impl WorkerService for Workers {
         caller(&request)?.require_any().map_err(denied)?;
         let request = request.into_inner();
         let size = paging::size(request.page_size)?;
-        let after = paging::after(&request.page_token, |token| WorkerId::new(token).ok())?;
+        let filter = Filter::parse(&request.filter, fields::WORKERS).map_err(|e| paging::refuse("filter", e))?;
+        let after = paging::after(&request.page_token, &[&request.filter], |place| WorkerId::new(place).ok())?;
         let handle = self.context.handle.clone();
         let response = self.context.handle.read(move |core| {
             let rest = core.workers().filter(|worker| after.as_ref().is_none_or(|after| worker.lease.worker > *after));
-            let (page, next_page_token) = paging::take(rest, size, |worker| worker.lease.worker.to_string());
+            let wanted = rest.filter(|worker| filter.holds(worker));
+            let token = |worker: &&Worker| paging::token(&worker.lease.worker, &[&request.filter]);
+            let (page, next_page_token) = paging::take(wanted, size, token);
             let workers = page.into_iter().map(|worker| worker_view(worker, |moment| handle.date(moment))).collect();
             ListWorkersResponse { workers, next_page_token }
         });
