@@ -3,6 +3,7 @@
 mod address;
 mod cancel;
 mod certs;
+mod completions;
 mod corpora;
 mod ingest;
 mod jobs;
@@ -70,6 +71,8 @@ enum Command {
     Certs(certs::Options),
     /// Make a token, and the entry that lets a coordinator know it
     Tokens(tokens::Options),
+    /// Print what makes a shell complete these commands
+    Completions(completions::Options),
 }
 
 impl Cli {
@@ -99,6 +102,7 @@ impl Cli {
             Command::Workers(options) => workers::run(options, format).await,
             Command::Certs(options) => certs::run(&options, format),
             Command::Tokens(options) => tokens::run(&options, format),
+            Command::Completions(options) => completions::run(&options, format),
         }
     }
 }

@@ -94,6 +94,16 @@ impl Process {
         Self(command.spawn().expect("a built binary starts"))
     }
 
+    /// Starts it, with standard output going to a file.
+    ///
+    /// # Panics
+    /// When it can't be started, or the file not be made.
+    pub fn start_into(mut command: Command, file: &Path) -> Self {
+        let file = std::fs::File::create(file).expect("a new file");
+        command.stdin(Stdio::null()).stdout(file).stderr(Stdio::null());
+        Self(command.spawn().expect("a built binary starts"))
+    }
+
     /// Its number.
     pub fn id(&self) -> u32 {
         self.0.id()

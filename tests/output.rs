@@ -1,0 +1,123 @@
+//! What commands print for programs: with `-o json` each result is one JSON document, and a stream one on each line.
+
+#![expect(clippy::unwrap_used, reason = "whatever goes wrong here ends the test")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use vismae_tests::cluster::{Process, binary, command, free_port, succeed, vismae, wait_for};
+
+/// An ingest and a pre-training that are over in seconds, on so many slots.
+fn job_file(folder: &Path, name: &str, slots: u32) -> String {
+    let text = format!(
+        r#"
+name = "{name}"
+store = "store"
+[corpus]
+name = "phantom"
+inputs = ["phantom"]
+image_size = 32
+[model]
+size = "tiny"
+image_size = 32
+embed_dim = 24
+depths = [1, 2]
+heads = [2, 4]
+[pretrain]
+epochs = 1
+global_batch = 24
+lanes = 4
+slots = {slots}
+learning_rate = 1e-3
+"#
+    );
+    let path = folder.join(format!("{name}.toml"));
+    std::fs::write(&path, text).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+/// The commands that `vismae --help` lists.
+fn commands() -> BTreeSet<String> {
+    let help = succeed(&["--help"]);
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
+    lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).filter(|name| name != "help").collect()
+}
+
+/// Commands that were tried, and what they must say.
+#[derive(Default)]
+struct Tried(BTreeSet<String>);
+
+impl Tried {
+    /// Runs a command with `-o json`, whatever its exit code, and reads what it says as one document.
+    fn document(&mut self, arguments: &[&str]) -> Value {
+        self.0.insert(arguments[0].to_owned());
+        let output = vismae(&[arguments, &["-o", "json"]].concat());
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        serde_json::from_str(&said).unwrap_or_else(|error| {
+            panic!("{arguments:?} said no single document ({error}): {said}{}", String::from_utf8_lossy(&output.stderr))
+        })
+    }
+}
+
+#[test]
+fn every_command_prints_json_if_asked() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (images, store) = (path("phantom"), path("store"));
+    let mut tried = Tried::default();
+    assert!(tried.document(&["phantom", &images, "--size", "10"])["files"].is_number());
+    let at = ["--store", store.as_str()];
+    let ingest = ["ingest", &images, "--corpus", "phantom", "--image-size", "32"];
+    assert_eq!(tried.document(&[&ingest[..], &at].concat())["version"], 1);
+    for corpora in
+        [&["list"][..], &["show", "phantom"], &["verify", "phantom"], &["files", "phantom"], &["shuffle", "phantom"]]
+    {
+        tried.document(&[&["corpora"], corpora, &at].concat());
+    }
+    let file = job_file(folder.path(), "small", 1);
+    let run = tried.document(&["run", &file, "--workers", "1", "--threads", "1"]);
+    assert_eq!((&run["pipeline"]["state"], run["report"].is_string()), (&"succeeded".into(), true), "{run}");
+    assert!(tried.document(&[&["report", "small"][..], &at].concat())["report"].is_string());
+    assert_eq!(tried.document(&["completions", "bash"])["shell"], "bash");
+
+    let (port, said) = (free_port(), folder.path().join("up"));
+    let mut up = command(&["up", "--listen", &format!("127.0.0.1:{port}"), "-o", "json"]);
+    up.args(["--admin", &format!("127.0.0.1:{}", free_port()), "--workers", "1", "--threads", "1"]);
+    let _up = Process::start_into(up, &said);
+    let url = format!("http://127.0.0.1:{port}");
+    let here = ["--coordinator", url.as_str()];
+    wait_for("the coordinator", || vismae(&[&["jobs"][..], &here].concat()).status.success());
+    let up: Value = serde_json::from_str(&std::fs::read_to_string(&said).unwrap()).unwrap();
+    assert_eq!(up["coordinator"], url.as_str());
+    tried.0.insert("up".to_owned());
+    let mut ask = |arguments: &[&str]| tried.document(&[arguments, &here].concat());
+    // One that needs more slots than there are, and waits.
+    assert_eq!(ask(&["submit", &job_file(folder.path(), "wide", 4)])["name"], "wide");
+    assert_eq!(ask(&["jobs"])[0]["name"], "wide");
+    assert!(ask(&["workers"]).is_array());
+    assert_eq!(ask(&["submit", &file])["name"], "small");
+    assert_eq!(ask(&["watch", "small"])["state"], "succeeded");
+    assert!(ask(&["cancel", "wide"])["state"].is_string());
+    assert_eq!(ask(&["watch", "wide"])["state"], "cancelled");
+    let log = succeed(&["logs", "small.pretrain", "-f", "-o", "json", "--coordinator", &url]);
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(!lines.is_empty() && lines.iter().all(|line| line["text"].is_string()), "{log}");
+    tried.0.insert("logs".to_owned());
+    assert_eq!(tried.0, commands(), "a command that is not tried here");
+}
+
+#[test]
+fn bash_completes_what_it_has_been_told() {
+    let script = r#"
+        source <("$1" completions bash)
+        complete -p vismae
+        COMP_WORDS=(vismae su) COMP_CWORD=1
+        _vismae vismae su vismae
+        echo "${COMPREPLY[@]}""#;
+    let output = Command::new("bash").args(["-c", script, "bash"]).arg(binary("vismae")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.ends_with("vismae\nsubmit\n"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
