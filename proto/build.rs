@@ -3,9 +3,9 @@
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["vismae/v1/pipeline.proto", "vismae/v1/jobs.proto", "vismae/v1/agent.proto"];
+    let files = ["pipeline", "jobs", "namespaces", "agent"].map(|name| format!("vismae/v1/{name}.proto"));
     let records = "vismae/state/v1/records.proto";
-    for file in files.into_iter().chain([records]) {
+    for file in files.iter().map(String::as_str).chain([records]) {
         println!("cargo:rerun-if-changed={file}");
     }
     let descriptors = protox::compile(files, ["."])?;

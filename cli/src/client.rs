@@ -11,6 +11,7 @@ use vismae_proto::client::{Bearer, ConnectError, Trust, connect_with};
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::v1;
 use vismae_proto::v1::job_service_client::JobServiceClient;
+use vismae_proto::v1::namespace_service_client::NamespaceServiceClient;
 use vismae_proto::v1::worker_service_client::WorkerServiceClient;
 
 use crate::failure::{Exit, Failure};
@@ -25,6 +26,7 @@ type Connection = InterceptedService<Channel, Bearer>;
 #[derive(Debug, Clone)]
 pub(crate) struct Coordinator {
     jobs: JobServiceClient<Connection>,
+    namespaces: NamespaceServiceClient<Connection>,
     workers: WorkerServiceClient<Connection>,
     address: String,
 }
@@ -38,6 +40,7 @@ impl Coordinator {
         })?;
         Ok(Self {
             jobs: JobServiceClient::with_interceptor(channel.clone(), bearer.clone()),
+            namespaces: NamespaceServiceClient::with_interceptor(channel.clone(), bearer.clone()),
             workers: WorkerServiceClient::with_interceptor(channel, bearer),
             address: address.to_owned(),
         })
@@ -89,6 +92,40 @@ impl Coordinator {
     /// The last lines of a job's log, and what follows them if asked.
     pub(crate) async fn logs(&mut self, request: v1::ReadLogsRequest) -> Result<Streaming<v1::LogLine>, Failure> {
         self.jobs.read_logs(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
+    /// Every namespace there is.
+    pub(crate) async fn namespaces(&mut self) -> Result<Vec<v1::Namespace>, Failure> {
+        let (mut all, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = v1::ListNamespacesRequest { page_size: 0, page_token };
+            let answer = self.namespaces.list_namespaces(request).await;
+            let page = answer.map_err(|status| self.explain(status))?.into_inner();
+            all.extend(page.namespaces);
+            if page.next_page_token.is_empty() {
+                return Ok(all);
+            }
+            page_token = page.next_page_token;
+        }
+    }
+
+    /// Makes a namespace, or changes those of its limits that the paths name.
+    pub(crate) async fn set_namespace(
+        &mut self,
+        namespace: v1::Namespace,
+        paths: Vec<String>,
+    ) -> Result<v1::Namespace, Failure> {
+        let update_mask = Some(prost_types::FieldMask { paths });
+        let request = v1::UpdateNamespaceRequest { namespace: Some(namespace), update_mask, allow_missing: true };
+        let answer = self.namespaces.update_namespace(request).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
+    /// Deletes a namespace in which nothing is queued or runs.
+    pub(crate) async fn delete_namespace(&mut self, name: &str) -> Result<(), Failure> {
+        let request = v1::DeleteNamespaceRequest { name: name.to_owned(), etag: String::new() };
+        let answer = self.namespaces.delete_namespace(request).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
     /// Every worker that is attached and that the filter wants.

@@ -8,6 +8,7 @@ mod corpora;
 mod ingest;
 mod jobs;
 mod logs;
+mod namespaces;
 mod phantom;
 mod report;
 mod run;
@@ -65,6 +66,8 @@ enum Command {
     Logs(logs::Options),
     /// Stop a pipeline at the next step boundary
     Cancel(cancel::Options),
+    /// List namespaces, and what each may use and uses; make, change or delete one
+    Namespaces(namespaces::Options),
     /// List workers and what their slots run
     Workers(workers::Options),
     /// Make certificates for a coordinator and its workers, signed by an authority of your own
@@ -99,6 +102,7 @@ impl Cli {
             Command::Watch(options) => watch::run(options, format).await,
             Command::Logs(options) => logs::run(options, format).await,
             Command::Cancel(options) => cancel::run(options, format).await,
+            Command::Namespaces(options) => namespaces::run(options, format).await,
             Command::Workers(options) => workers::run(options, format).await,
             Command::Certs(options) => certs::run(&options, format),
             Command::Tokens(options) => tokens::run(&options, format),

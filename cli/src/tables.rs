@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::output::{figure, table};
 use crate::progress::span;
-use crate::views::{JobView, PipelineView, WorkerView};
+use crate::views::{JobView, NamespaceView, PipelineView, WorkerView};
 
 /// One row for each job.
 pub(crate) fn jobs(pipelines: &[PipelineView]) -> String {
@@ -58,6 +58,28 @@ pub(crate) fn results(pipeline: &PipelineView) -> String {
     table(["JOB", "KIND", "STATE", "TIME", "RESULT"], pipeline.jobs.iter().map(row))
 }
 
+/// One row for each kind of slots of each namespace.
+pub(crate) fn namespaces(namespaces: &[NamespaceView]) -> String {
+    let limit = |limit: Option<u32>| limit.map_or("any".to_owned(), |limit| limit.to_string());
+    let rows = namespaces.iter().flat_map(|namespace| {
+        let NamespaceView { name, quota, used, borrowed, borrowing, pending, max_pending } = namespace;
+        let kinds = [("cpu", quota.cpu, used.cpu, borrowed.cpu), ("cuda", quota.cuda, used.cuda, borrowed.cuda)];
+        kinds.map(|(kind, quota, used, borrowed)| {
+            [
+                name.clone(),
+                kind.to_owned(),
+                limit(quota),
+                used.to_string(),
+                borrowed.to_string(),
+                borrowing.map_or("none".to_owned(), |borrowing| limit(borrowing.limit)),
+                pending.to_string(),
+                limit(*max_pending),
+            ]
+        })
+    });
+    table(["NAMESPACE", "KIND", "QUOTA", "USED", "BORROWED", "MAY BORROW", "PENDING", "MAX PENDING"], rows)
+}
+
 /// One row for each slot.
 pub(crate) fn workers(workers: &[WorkerView]) -> String {
     if workers.is_empty() {
@@ -71,10 +93,11 @@ pub(crate) fn workers(workers: &[WorkerView]) -> String {
                 slot.index.to_string(),
                 slot.device.clone(),
                 slot.task.clone().unwrap_or_else(|| "free".to_owned()),
+                worker.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
                 worker.version.clone(),
                 worker.joined.clone().unwrap_or_default(),
             ]
         })
     });
-    table(["WORKER", "HOST", "SLOT", "DEVICE", "TASK", "VERSION", "JOINED"], rows)
+    table(["WORKER", "HOST", "SLOT", "DEVICE", "TASK", "LABELS", "VERSION", "JOINED"], rows)
 }

@@ -51,7 +51,41 @@ pub(crate) struct WorkerView {
     pub(crate) host: String,
     pub(crate) version: String,
     pub(crate) joined: Option<String>,
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) slots: Vec<SlotView>,
+}
+
+/// A namespace, what it may use and what it uses.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct NamespaceView {
+    pub(crate) name: String,
+    pub(crate) quota: LimitView,
+    /// Absent when it may not.
+    pub(crate) borrowing: Option<BorrowingView>,
+    pub(crate) max_pending: Option<u32>,
+    pub(crate) used: SlotsView,
+    pub(crate) borrowed: SlotsView,
+    pub(crate) pending: u32,
+}
+
+/// Slots of each kind that may be used; absent where there is no limit.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct LimitView {
+    pub(crate) cpu: Option<u32>,
+    pub(crate) cuda: Option<u32>,
+}
+
+/// Slots of each kind beyond the quota; absent where there is no limit.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct BorrowingView {
+    pub(crate) limit: Option<u32>,
+}
+
+/// Slots of each kind.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct SlotsView {
+    pub(crate) cpu: u32,
+    pub(crate) cuda: u32,
 }
 
 /// A slot.
@@ -162,7 +196,27 @@ impl From<&v1::Worker> for WorkerView {
             host: worker.host.clone(),
             version: worker.version.clone(),
             joined: worker.join_time.map(|time| time.to_string()),
+            labels: worker.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             slots: worker.slots.iter().map(slot).collect(),
+        }
+    }
+}
+
+impl From<&v1::Namespace> for NamespaceView {
+    fn from(namespace: &v1::Namespace) -> Self {
+        let slots = |slots: Option<v1::Slots>| {
+            let v1::Slots { cpu, cuda } = slots.unwrap_or_default();
+            SlotsView { cpu, cuda }
+        };
+        let (quota, usage) = (namespace.quota.unwrap_or_default(), namespace.usage.unwrap_or_default());
+        Self {
+            name: namespace.name.clone(),
+            quota: LimitView { cpu: quota.cpu, cuda: quota.cuda },
+            borrowing: namespace.borrowing.map(|borrowing| BorrowingView { limit: borrowing.limit }),
+            max_pending: namespace.max_pending,
+            used: slots(usage.used),
+            borrowed: slots(usage.borrowed),
+            pending: usage.pending,
         }
     }
 }

@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vismae_core::coordinator::Coordinator;
-use vismae_core::effect::{Answer, Effects, JoinError, Record};
+use vismae_core::effect::{Answer, Effects, JoinError, NamespaceError, Record, SubmitError};
 use vismae_core::event::Event;
 use vismae_core::ids::PipelineId;
-use vismae_core::spec::Violations;
+use vismae_core::namespace::Namespace;
 use vismae_core::worker::Lease;
 
 pub(crate) use handle::{CallError, Handle, NotCancelled, Stopped};
@@ -55,9 +55,11 @@ enum Reply {
     /// Nobody.
     None,
     /// A submission.
-    Submit(oneshot::Sender<Result<PipelineId, Violations>>),
+    Submit(oneshot::Sender<Result<PipelineId, SubmitError>>),
     /// A cancellation.
     Cancel(oneshot::Sender<Result<(), NotCancelled>>),
+    /// A change of a namespace.
+    Namespace(oneshot::Sender<Result<Namespace, NamespaceError>>),
     /// An agent, with the stream that is opened when it is let in.
     Join(Link, oneshot::Sender<Result<Lease, JoinError>>),
 }
@@ -238,6 +240,9 @@ impl<J: Journal> Driver<J> {
             }
             (Answer::Cancelled(result), Reply::Cancel(waiting)) => {
                 waiting.send(result.map_err(NotCancelled::Core)).ok();
+            }
+            (Answer::Namespace(result), Reply::Namespace(waiting)) => {
+                waiting.send(result).ok();
             }
             (Answer::Joined(result), Reply::Join(link, waiting)) => {
                 if let Ok(lease) = &result {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use vismae_core::effect::Record;
-use vismae_core::ids::{JobId, PipelineId};
+use vismae_core::ids::{JobId, NamespaceName, PipelineId};
 
 pub use codec::CorruptRecord;
 pub use durable::{DurableJournal, OpenJournalError};
@@ -58,6 +58,7 @@ pub trait Journal: Send + 'static {
 #[derive(Debug, Default)]
 pub struct MemoryJournal {
     pipelines: BTreeMap<PipelineId, Kept>,
+    namespaces: BTreeMap<NamespaceName, Record>,
 }
 
 /// What is kept of one pipeline.
@@ -72,10 +73,11 @@ struct Kept {
 impl MemoryJournal {
     /// Everything that would be needed to go on, in the order in which it can be taken up.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.pipelines.values().flat_map(|kept| {
+        let pipelines = self.pipelines.values().flat_map(|kept| {
             let whole = kept.submission.iter().chain(&kept.cancellation);
             whole.chain(kept.jobs.values()).chain(kept.generations.values())
-        })
+        });
+        self.namespaces.values().chain(pipelines)
     }
 
     fn keep(&mut self, record: &Record) {
@@ -87,6 +89,12 @@ impl MemoryJournal {
             }
             Record::Generation { job, .. } => {
                 self.kept(&job.pipeline).generations.insert(job.clone(), record.clone());
+            }
+            Record::Namespace(namespace) => {
+                self.namespaces.insert(namespace.name.clone(), record.clone());
+            }
+            Record::NamespaceDeleted { namespace } => {
+                self.namespaces.remove(namespace);
             }
             Record::Forgotten { pipeline } => {
                 self.pipelines.remove(pipeline);

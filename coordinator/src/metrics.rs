@@ -7,7 +7,8 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
 use vismae_core::coordinator::Coordinator;
-use vismae_core::effect::{Fact, FormReason};
+use vismae_core::device::DeviceKind;
+use vismae_core::effect::{EvictReason, Fact, FormReason};
 use vismae_core::failure::Cause;
 use vismae_core::ids::JobId;
 use vismae_core::job::{JobState, Outcome};
@@ -16,6 +17,9 @@ use vismae_core::worker::WorkerState;
 const WORKERS: &str = "vismae_workers";
 const SLOTS: &str = "vismae_slots";
 const JOBS: &str = "vismae_jobs";
+const NAMESPACE_SLOTS: &str = "vismae_namespace_slots";
+const NAMESPACE_QUOTA: &str = "vismae_namespace_quota_slots";
+const NAMESPACE_PENDING: &str = "vismae_namespace_pending_pipelines";
 const STEP_DURATION: &str = "vismae_step_duration_seconds";
 const IMAGES_PER_SECOND: &str = "vismae_images_per_second";
 const LOSS: &str = "vismae_loss";
@@ -68,6 +72,17 @@ pub(crate) fn describe() {
     describe_gauge!(WORKERS, Unit::Count, "workers that are here, by state: active or leaving");
     describe_gauge!(SLOTS, Unit::Count, "slots of the workers that are here, by state: free or busy");
     describe_gauge!(JOBS, Unit::Count, "jobs of the pipelines that are remembered, by state");
+    describe_gauge!(
+        NAMESPACE_SLOTS,
+        Unit::Count,
+        "slots that a namespace uses, by kind of device, and by whether they are borrowed"
+    );
+    describe_gauge!(
+        NAMESPACE_QUOTA,
+        Unit::Count,
+        "slots that are a namespace's own, by kind of device; absent where there is no limit"
+    );
+    describe_gauge!(NAMESPACE_PENDING, Unit::Count, "pipelines of a namespace that wait for their first slot");
     describe_histogram!(
         STEP_DURATION,
         Unit::Seconds,
@@ -92,7 +107,9 @@ pub(crate) fn describe() {
     for cause in Cause::ALL {
         counter!(TASKS_FAILED, "cause" => cause.word()).absolute(0);
     }
-    counter!(EVICTIONS, "reason" => "preempted").absolute(0);
+    for reason in EvictReason::ALL {
+        counter!(EVICTIONS, "reason" => reason.word()).absolute(0);
+    }
     for reason in FormReason::ALL {
         counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).absolute(0);
     }
@@ -124,6 +141,28 @@ pub(crate) fn observe(core: &Coordinator) {
         let count = states.iter().filter(|other| **other == state).count();
         gauge!(JOBS, "state" => state).set(count as f64);
     }
+    observe_namespaces(core);
+}
+
+/// Sets the gauges of every namespace.
+fn observe_namespaces(core: &Coordinator) {
+    for (name, usage) in core.usage() {
+        let namespace = name.to_string();
+        gauge!(NAMESPACE_PENDING, "namespace" => namespace.clone()).set(f64::from(usage.pending));
+        let quota = core.namespace(&name).map(|namespace| namespace.limits.quota).unwrap_or_default();
+        for kind in DeviceKind::ALL {
+            let (used, borrowed) = (*usage.used.get(kind), *usage.borrowed.get(kind));
+            for (right, slots) in [("own", used - borrowed), ("borrowed", borrowed)] {
+                let labels =
+                    [("namespace", namespace.clone()), ("kind", kind.to_string()), ("right", right.to_owned())];
+                gauge!(NAMESPACE_SLOTS, &labels).set(f64::from(slots));
+            }
+            if let Some(slots) = quota.get(kind) {
+                let labels = [("namespace", namespace.clone()), ("kind", kind.to_string())];
+                gauge!(NAMESPACE_QUOTA, &labels).set(f64::from(*slots));
+            }
+        }
+    }
 }
 
 /// Counts, and logs, what happened.
@@ -140,9 +179,9 @@ pub(crate) fn count(core: &Coordinator, fact: &Fact) {
             tracing::info!(%job, %generation, world_size, "generation formed");
             counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).increment(1);
         }
-        Fact::JobEvicted(job) => {
-            tracing::info!(%job, "job preempted");
-            counter!(EVICTIONS, "reason" => "preempted").increment(1);
+        Fact::JobEvicted { job, reason } => {
+            tracing::info!(%job, reason = reason.word(), "job evicted");
+            counter!(EVICTIONS, "reason" => reason.word()).increment(1);
         }
         Fact::Progressed(job) => progress(core, job),
         Fact::JobOver(job) => {

@@ -4,6 +4,7 @@ mod agent;
 mod fields;
 mod filter;
 mod jobs;
+mod namespaces;
 mod order;
 mod paging;
 mod workers;
@@ -18,6 +19,7 @@ use tonic::{Request, Status};
 use vismae_proto::status;
 use vismae_proto::v1::agent_service_server::AgentServiceServer;
 use vismae_proto::v1::job_service_server::JobServiceServer;
+use vismae_proto::v1::namespace_service_server::NamespaceServiceServer;
 use vismae_proto::v1::worker_service_server::WorkerServiceServer;
 
 use crate::access::{Access, Caller, Denied};
@@ -50,6 +52,11 @@ pub(crate) struct Context {
 /// The service for people and their programs.
 pub(crate) fn jobs(context: Context) -> JobServiceServer<jobs::Jobs> {
     JobServiceServer::new(jobs::Jobs::new(context))
+}
+
+/// The service for those who share out the slots.
+pub(crate) fn namespaces(context: Context) -> NamespaceServiceServer<namespaces::Namespaces> {
+    NamespaceServiceServer::new(namespaces::Namespaces::new(context))
 }
 
 /// The service that shows the workers.

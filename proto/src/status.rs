@@ -18,6 +18,8 @@ pub const DOMAIN: &str = "vismae";
 const VIOLATIONS_MAX: usize = 40;
 /// The longest description of a violation sent, in bytes, for the same reason.
 const DESCRIPTION_MAX: usize = 256;
+/// How long a client may wait before it submits again to a queue that was full.
+const QUEUE_PAUSE: Duration = Duration::from_secs(30);
 /// The most names listed when one is not found.
 const KNOWN_MAX: usize = 10;
 
@@ -32,6 +34,8 @@ pub enum Reason {
     NotNow,
     /// What the request was decided on has changed since.
     EtagMismatch,
+    /// So many requests of its kind are waiting already.
+    QueueFull,
     /// The coordinator is going away.
     ShuttingDown,
     /// A stream could not keep up, or its lease is over.
@@ -52,6 +56,7 @@ impl Reason {
             Self::NotFound => "NOT_FOUND",
             Self::NotNow => "NOT_NOW",
             Self::EtagMismatch => "ETAG_MISMATCH",
+            Self::QueueFull => "QUEUE_FULL",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::StreamEnded => "STREAM_ENDED",
             Self::Unauthenticated => "UNAUTHENTICATED",
@@ -109,6 +114,13 @@ pub fn changed(kind: &str, name: &str) -> Status {
         "{kind} `{name}` has changed since its `etag` was read: read it again, and ask again if it still applies"
     );
     Reason::EtagMismatch.status(Code::Aborted, message, ErrorDetails::new())
+}
+
+/// RESOURCE_EXHAUSTED: the queue that `subject` names is full; asking again helps when it is shorter.
+pub fn queue_full(subject: &str, error: &impl Display) -> Status {
+    let mut details = ErrorDetails::with_quota_failure_violation(subject, error.to_string());
+    details.set_retry_info(Some(QUEUE_PAUSE));
+    Reason::QueueFull.status(Code::ResourceExhausted, error.to_string(), details)
 }
 
 /// UNAVAILABLE: the coordinator is going away, and a new one may answer soon.
@@ -209,6 +221,17 @@ mod tests {
         assert_eq!(fields.len(), VIOLATIONS_MAX + 1);
         assert_eq!(fields.last().unwrap().description, format!("and {} more", 501 - VIOLATIONS_MAX));
         assert!(status.details().len() < 12 << 10, "{} bytes", status.details().len());
+    }
+
+    #[test]
+    fn a_full_queue_says_whose_it_is_and_when_to_come_back() {
+        let status = queue_full("namespace:radiology", &"100 pipelines wait");
+        let details = status.get_error_details();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(details.error_info().unwrap().reason, "QUEUE_FULL");
+        assert_eq!(details.quota_failure().unwrap().violations[0].subject, "namespace:radiology");
+        assert_eq!(details.retry_info().unwrap().retry_delay, Some(QUEUE_PAUSE));
+        assert_eq!(explain(&status), "100 pipelines wait");
     }
 
     #[test]

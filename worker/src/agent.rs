@@ -51,6 +51,7 @@ pub(crate) async fn run(options: AgentOptions) -> anyhow::Result<()> {
         devices: devices.iter().map(ToString::to_string).collect(),
         host: options.host.to_string(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        labels: options.labels.iter().cloned().collect(),
         tasks: Vec::new(),
     };
     let served = keep_linked(&options, &hello, &mut slots, &connected, &shutdown).await;

@@ -10,7 +10,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
-use vismae_core::spec::{Fit, IngestSpec, JobKind, JobSpec, PipelineSpec, Window, XrayRange};
+use vismae_core::spec::{Fit, IngestSpec, JobKind, JobSpec, PipelineSpec, Placement, Window, XrayRange};
 use vismae_shards::ingest::{
     self, Crew, IngestError, IngestOptions, IngestProgress, IngestSummary, MEMORY_DEFAULT, PseudonymKey,
 };
@@ -132,6 +132,7 @@ fn specification(options: &Options) -> Result<(IngestSpec, String), Failure> {
     let job = JobSpec {
         name: JobName::new(name).or_fail(Exit::Usage)?,
         depends_on: vec![],
+        placement: Placement::default(),
         kind: JobKind::Ingest(spec.clone()),
     };
     let pipeline = PipelineSpec {

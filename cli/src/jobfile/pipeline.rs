@@ -1,17 +1,18 @@
 //! From the tables of a job file to the pipeline that the coordinator runs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use url::Url;
 use vismae_core::ids::{InvalidName, JobName};
 use vismae_core::spec::{
-    FinetuneSpec, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec, PipelineSpec, PretrainSpec,
-    Selection, Violation, Window,
+    FinetuneSpec, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec, PipelineSpec, Placement,
+    PretrainSpec, Selection, Violation, Window,
 };
 
 use super::Overrides;
 use super::fault::{Fault, FaultKind, Faults, Place};
-use super::schema::{CorpusTable, File, FinetuneTable, Init, ModalityWord, ModelTable, Size};
+use super::schema::{CorpusTable, DeviceWord, File, FinetuneTable, Init, ModalityWord, ModelTable, Size};
 
 const INGEST: &str = "ingest";
 const PRETRAIN: &str = "pretrain";
@@ -45,6 +46,7 @@ impl Builder<'_> {
             jobs.push(JobSpec {
                 name: ingest.clone(),
                 depends_on: vec![],
+                placement: placement(self.file.corpus.device, &self.file.corpus.node_labels),
                 kind: JobKind::Ingest(ingest_spec(&self.file.corpus, inputs)),
             });
             last_stage = vec![ingest];
@@ -62,9 +64,11 @@ impl Builder<'_> {
                 global_batch: table.global_batch,
                 lanes: table.lanes,
                 slots: table.slots,
+                min_slots: table.min_slots.unwrap_or(table.slots),
                 seed: table.seed,
             });
-            jobs.push(JobSpec { name: pretrain.clone(), depends_on: last_stage, kind });
+            let placement = placement(table.device, &table.node_labels);
+            jobs.push(JobSpec { name: pretrain.clone(), depends_on: last_stage, placement, kind });
             // A fine-tune from random weights waits too, so that the gang gets all its slots at once.
             last_stage = vec![pretrain.clone()];
         }
@@ -85,7 +89,8 @@ impl Builder<'_> {
                 batch: table.batch,
                 seed: table.seed,
             });
-            jobs.push(JobSpec { name: table.name.clone(), depends_on: last_stage.clone(), kind });
+            let placement = placement(table.device, &table.node_labels);
+            jobs.push(JobSpec { name: table.name.clone(), depends_on: last_stage.clone(), placement, kind });
         }
         let priority = self.overrides.priority.unwrap_or(self.file.priority);
         let namespace = self.overrides.namespace.as_ref().or(self.file.namespace.as_ref()).cloned().unwrap_or_default();
@@ -265,6 +270,10 @@ fn model_spec(table: &ModelTable) -> ModelSpec {
         drop_path: table.drop_path.unwrap_or(named.drop_path),
         normalise_targets: table.normalise_targets.unwrap_or(named.normalise_targets),
     }
+}
+
+fn placement(device: DeviceWord, labels: &BTreeMap<String, String>) -> Placement {
+    Placement { device: device.0, labels: labels.clone() }
 }
 
 fn selection(modalities: &[ModalityWord], sources: &[String]) -> Selection {

@@ -1,6 +1,9 @@
 //! The tables and keys of a job file, with the defaults of the keys that may be left out.
 
+use std::collections::BTreeMap;
+
 use deserr::Deserr;
+use vismae_core::device::DeviceKind;
 use vismae_core::ids::{CorpusName, InvalidName, JobName, NAME_MAX, NamespaceName, PipelineId};
 use vismae_core::spec::{FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, Modality, XrayRange};
 use vismae_core::spelling;
@@ -50,6 +53,10 @@ pub(super) struct CorpusTable {
     pub(super) minimum_content: f64,
     #[deserr(default = INGEST_WORKERS_DEFAULT)]
     pub(super) workers: u32,
+    #[deserr(default = DeviceWord(None))]
+    pub(super) device: DeviceWord,
+    #[deserr(default)]
+    pub(super) node_labels: BTreeMap<String, String>,
 }
 
 /// Side of the frames, in pixels: that of the published network.
@@ -108,6 +115,8 @@ pub(super) struct PretrainTable {
     #[deserr(default = DEFAULT_LANES)]
     pub(super) lanes: u32,
     pub(super) slots: u32,
+    #[deserr(default)]
+    pub(super) min_slots: Option<u32>,
     pub(super) learning_rate: f64,
     #[deserr(default = DEFAULT_WEIGHT_DECAY)]
     pub(super) weight_decay: f64,
@@ -117,6 +126,10 @@ pub(super) struct PretrainTable {
     pub(super) clip_norm: Option<f64>,
     #[deserr(default)]
     pub(super) seed: u64,
+    #[deserr(default = DeviceWord(None))]
+    pub(super) device: DeviceWord,
+    #[deserr(default)]
+    pub(super) node_labels: BTreeMap<String, String>,
     #[deserr(default)]
     pub(super) modalities: Vec<ModalityWord>,
     #[deserr(default)]
@@ -146,6 +159,10 @@ pub(super) struct FinetuneTable {
     pub(super) seed: u64,
     #[deserr(default = 1.0)]
     pub(super) label_fraction: f64,
+    #[deserr(default = DeviceWord(None))]
+    pub(super) device: DeviceWord,
+    #[deserr(default)]
+    pub(super) node_labels: BTreeMap<String, String>,
     #[deserr(default)]
     pub(super) modalities: Vec<ModalityWord>,
     #[deserr(default)]
@@ -198,6 +215,20 @@ pub(super) struct XrayRangeWord(pub(super) XrayRange);
 
 fn xray_range(word: &str) -> Result<XrayRangeWord, Refusal> {
     XrayRange::from_word(word).map(XrayRangeWord).ok_or_else(|| none_of(word, &XrayRange::ALL.map(XrayRange::word)))
+}
+
+/// A kind of device by its word; `any` is no restriction.
+#[derive(Debug, Clone, Copy, Deserr)]
+#[deserr(error = Faults, try_from(&String) = device -> Refusal)]
+pub(super) struct DeviceWord(pub(super) Option<DeviceKind>);
+
+fn device(word: &str) -> Result<DeviceWord, Refusal> {
+    match word {
+        "any" => Ok(DeviceWord(None)),
+        _ => DeviceKind::from_word(word)
+            .map(|kind| DeviceWord(Some(kind)))
+            .ok_or_else(|| none_of(word, &["cpu", "cuda", "any"])),
+    }
 }
 
 /// A modality by one of its codes.

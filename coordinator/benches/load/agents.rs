@@ -36,7 +36,7 @@ impl Agent {
             devices: vec!["cpu".to_owned(); slots],
             host: "127.0.0.1".to_owned(),
             version: "0.1.0".to_owned(),
-            tasks: Vec::new(),
+            ..Hello::default()
         };
         outbound.send(AgentMessage { message: Some(Message::Hello(hello)) }).await?;
         let channel = connect(url, TIMEOUT).await?;

@@ -25,6 +25,7 @@ pub(crate) fn run(workers: usize, waiting: usize) -> Outcome<Value> {
         let arrival = Arrival {
             worker: WorkerId::new(format!("w{number}"))?,
             devices: vec![Device::Cpu],
+            labels: BTreeMap::new(),
             host: "127.0.0.1".into(),
             version: "0.1.0".into(),
             tasks: Vec::new(),

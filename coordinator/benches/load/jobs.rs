@@ -35,7 +35,7 @@ pub(crate) fn request(name: &str) -> SubmitPipelineRequest {
         workers: Some(1),
         ..IngestSpec::default()
     };
-    let job = JobSpec { name: "ingest".into(), depends_on: vec![], kind: Some(job_spec::Kind::Ingest(ingest)) };
+    let job = JobSpec { name: "ingest".into(), kind: Some(job_spec::Kind::Ingest(ingest)), ..JobSpec::default() };
     let spec = PipelineSpec {
         name: name.into(),
         store_url: "file:///store".into(),

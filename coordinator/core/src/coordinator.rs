@@ -1,6 +1,8 @@
 //! The state machine that runs pipelines on workers.
 
 mod admission;
+mod evict;
+mod namespaces;
 mod reports;
 mod restore;
 mod roster;
@@ -11,15 +13,21 @@ use std::time::Duration;
 
 use crate::effect::{Answer, Effects};
 use crate::event::{Event, RequestId, TaskReport};
-use crate::ids::{JobId, PipelineId, WorkerId};
+use crate::ids::{JobId, NamespaceName, PipelineId, WorkerId};
 use crate::job::{Job, JobState};
+use crate::namespace::Namespace;
 use crate::pipeline::{Pipeline, Turn};
 use crate::schedule::Room;
 use crate::time::MonoTime;
 use crate::worker::Worker;
 
+use namespaces::Tally;
+
 /// How many pipelines are remembered after they are over; the one that ended first is forgotten first.
 pub const KEPT_PIPELINES: usize = 200;
+
+/// How many pipelines may be queued or running: what a coordinator decides about within milliseconds, and writes down within seconds.
+pub const OPEN_PIPELINES: u32 = 100_000;
 
 /// Everything the coordinator knows, and every decision it makes.
 ///
@@ -36,6 +44,10 @@ pub struct Coordinator {
     open: BTreeSet<Turn>,
     /// Those of them in which some job has had slots: only there something can be due or running.
     begun: BTreeSet<Turn>,
+    /// The namespaces there are.
+    namespaces: BTreeMap<NamespaceName, Namespace>,
+    /// How many pipelines of each are not over.
+    tallies: BTreeMap<NamespaceName, Tally>,
     /// Pipelines that are over, in the order they ended.
     ended: VecDeque<u64>,
     workers: BTreeMap<WorkerId, Worker>,
@@ -59,6 +71,8 @@ impl Coordinator {
             requests: BTreeMap::new(),
             open: BTreeSet::new(),
             begun: BTreeSet::new(),
+            namespaces: BTreeMap::from([(NamespaceName::default(), Namespace::new(NamespaceName::default()))]),
+            tallies: BTreeMap::new(),
             ended: VecDeque::new(),
             workers: BTreeMap::new(),
             leases_until: MonoTime::default(),
@@ -80,6 +94,13 @@ impl Coordinator {
             }
             Event::CancelPipeline { pipeline } => {
                 effects.answer = Some(Answer::Cancelled(self.cancel(now, pipeline, effects)));
+            }
+            Event::UpdateNamespace { name, change, create, revision } => {
+                effects.answer =
+                    Some(Answer::Namespace(self.update_namespace(name, &change, create, revision, effects)));
+            }
+            Event::DeleteNamespace { name, revision } => {
+                effects.answer = Some(Answer::Namespace(self.delete_namespace(name, revision, effects)));
             }
             Event::WorkerJoined(arrival) => effects.answer = Some(Answer::Joined(self.join(now, arrival, effects))),
             Event::WorkerHeard(lease) => {

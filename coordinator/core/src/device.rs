@@ -12,6 +12,105 @@ pub enum Device {
     Cuda(u32),
 }
 
+/// What devices are counted by: tasks on devices of one kind can be ranks of one generation, for a collective runs on one kind of
+/// memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DeviceKind {
+    /// Cores of a node.
+    Cpu,
+    /// GPUs.
+    Cuda,
+}
+
+impl DeviceKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Cpu, Self::Cuda];
+
+    /// The word it is written, shown and counted by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    /// Reads that word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// One value for each kind of device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct PerKind<T> {
+    /// For CPUs.
+    pub cpu: T,
+    /// For GPUs.
+    pub cuda: T,
+}
+
+impl<T> PerKind<T> {
+    /// The value that a function gives for each kind.
+    pub fn of(mut value: impl FnMut(DeviceKind) -> T) -> Self {
+        Self { cpu: value(DeviceKind::Cpu), cuda: value(DeviceKind::Cuda) }
+    }
+
+    /// The value for a kind.
+    pub fn get(&self, kind: DeviceKind) -> &T {
+        match kind {
+            DeviceKind::Cpu => &self.cpu,
+            DeviceKind::Cuda => &self.cuda,
+        }
+    }
+
+    /// The value for a kind, to be changed.
+    pub fn get_mut(&mut self, kind: DeviceKind) -> &mut T {
+        match kind {
+            DeviceKind::Cpu => &mut self.cpu,
+            DeviceKind::Cuda => &mut self.cuda,
+        }
+    }
+}
+
+impl PerKind<u32> {
+    /// How many of each kind there are.
+    pub fn count(devices: impl IntoIterator<Item = Device>) -> Self {
+        let mut count = Self::default();
+        for device in devices {
+            *count.get_mut(device.kind()) += 1;
+        }
+        count
+    }
+
+    /// Both together.
+    pub fn total(self) -> u32 {
+        self.cpu.saturating_add(self.cuda)
+    }
+
+    /// The larger of the two.
+    pub fn largest(self) -> u32 {
+        self.cpu.max(self.cuda)
+    }
+
+    /// Each with that of another one added.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self { cpu: self.cpu.saturating_add(other.cpu), cuda: self.cuda.saturating_add(other.cuda) }
+    }
+
+    /// Each with that of another one taken away, and 0 where that is more.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self { cpu: self.cpu.saturating_sub(other.cpu), cuda: self.cuda.saturating_sub(other.cuda) }
+    }
+}
+
 /// Why a device was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("device `{text}` is not known: expected `cpu` or `cuda:` and a number")]
@@ -21,9 +120,12 @@ pub struct UnknownDevice {
 }
 
 impl Device {
-    /// Whether tasks on both can be ranks of one generation: a collective runs on one kind of memory.
-    pub fn can_join(self, other: Self) -> bool {
-        matches!((self, other), (Self::Cpu, Self::Cpu) | (Self::Cuda(_), Self::Cuda(_)))
+    /// What it is counted by.
+    pub fn kind(self) -> DeviceKind {
+        match self {
+            Self::Cpu => DeviceKind::Cpu,
+            Self::Cuda(_) => DeviceKind::Cuda,
+        }
     }
 }
 

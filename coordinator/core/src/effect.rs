@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use crate::ids::{PipelineId, TaskId, WorkerId};
 use crate::worker::Lease;
 
-pub use answer::{Answer, CancelError, JoinError};
+pub use answer::{Answer, CancelError, JoinError, NamespaceError, SubmitError};
 pub use command::{Command, Membership, Start};
-pub use fact::{Fact, FormReason};
+pub use fact::{EvictReason, Fact, FormReason};
 pub use record::Record;
 
 /// What one event leads to. The shell carries out [`Effects::persist`] first, and nothing else before that has succeeded;

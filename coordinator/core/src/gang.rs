@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::device::{Device, PerKind};
 use crate::effect::Membership;
 use crate::failure::Failure;
 use crate::ids::{Generation, JobId, SlotId, TaskId};
@@ -28,6 +29,8 @@ pub struct Gang {
 pub struct Member {
     /// Where it runs.
     pub slot: SlotId,
+    /// What it runs on.
+    pub device: Device,
     /// How far it is.
     pub state: MemberState,
 }
@@ -58,8 +61,14 @@ pub enum End {
 }
 
 impl Gang {
-    pub(crate) fn new(attempt: u32, placed: MonoTime, demand: Demand, slots: impl IntoIterator<Item = SlotId>) -> Self {
-        let members = slots.into_iter().map(|slot| Member { slot, state: MemberState::Starting }).collect();
+    pub(crate) fn new(attempt: u32, placed: MonoTime, demand: Demand, seats: Vec<(SlotId, Device)>) -> Self {
+        let member = |(slot, device)| Member { slot, device, state: MemberState::Starting };
+        let members: Vec<Member> = seats.into_iter().map(member).collect();
+        let demand = match demand {
+            // Whatever it might have used, all of these meet.
+            Demand::Group { .. } => Demand::group(members.len() as u32),
+            Demand::Crew { .. } => demand,
+        };
         Self { attempt, placed, demand, members, generation: None }
     }
 
@@ -76,6 +85,12 @@ impl Gang {
             .map(|(number, member)| (self.task(job, number), &member.slot))
     }
 
+    /// The slots that it holds.
+    pub fn holds(&self) -> PerKind<u32> {
+        let live = self.members.iter().filter(|member| !matches!(member.state, MemberState::Over(_)));
+        PerKind::count(live.map(|member| member.device))
+    }
+
     /// The name of a member.
     pub fn task(&self, job: &JobId, member: u32) -> TaskId {
         TaskId { job: job.clone(), attempt: self.attempt, member }
@@ -89,7 +104,7 @@ impl Gang {
 
     /// Whether its members are ranks that meet before they begin.
     pub(crate) fn is_group(&self) -> bool {
-        matches!(self.demand, Demand::Group(_))
+        matches!(self.demand, Demand::Group { .. })
     }
 
     /// The membership it has formed; none before that, and for a crew.

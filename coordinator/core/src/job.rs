@@ -14,7 +14,7 @@ use crate::reason::Reason;
 use crate::spec::{Demand, JobSpec};
 use crate::time::MonoTime;
 
-pub(crate) use transition::Input;
+pub(crate) use transition::{Eviction, Input};
 
 /// How long each retry after a failure of the job's own is held back; there are as many retries as entries.
 pub const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
@@ -95,6 +95,12 @@ pub enum StopReason {
     WorkerLeaves(WorkerId),
     /// A job of higher priority needs its slots; it goes back to the queue, and no failure is counted.
     Preempted {
+        /// That job.
+        by: JobId,
+    },
+    /// Its namespace has borrowed slots that a job within the quota of another one needs; it goes back to the queue, and no failure is
+    /// counted.
+    Reclaimed {
         /// That job.
         by: JobId,
     },
@@ -202,6 +208,7 @@ impl fmt::Display for StopReason {
             Self::Failed(failure) => write!(f, "{failure}"),
             Self::WorkerLeaves(worker) => write!(f, "worker `{worker}` leaves"),
             Self::Preempted { by } => write!(f, "`{by}` has a higher priority and needs its slots"),
+            Self::Reclaimed { by } => write!(f, "borrowed slots were reclaimed by `{by}`"),
             Self::Cancelled => f.write_str("the pipeline was cancelled"),
         }
     }

@@ -16,6 +16,7 @@ pub mod failure;
 pub mod gang;
 pub mod ids;
 pub mod job;
+pub mod namespace;
 pub mod pipeline;
 pub mod reason;
 pub mod schedule;

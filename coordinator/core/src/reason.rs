@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::device::DeviceKind;
 use crate::failure::Failure;
-use crate::ids::{JobId, JobName};
+use crate::ids::{JobId, JobName, NamespaceName};
+use crate::spec::Placement;
 use crate::time::MonoTime;
 
 /// Why a job does not run now.
@@ -34,6 +36,30 @@ pub enum Reason {
         free: u32,
         /// All slots.
         present: u32,
+    },
+    /// Too few slots are such as it asks for.
+    Mismatch {
+        /// Slots it needs at once.
+        needed: u32,
+        /// Slots that will do.
+        matching: u32,
+        /// All slots.
+        present: u32,
+        /// What it asks for.
+        placement: Placement,
+    },
+    /// Its namespace may not use so many slots more.
+    Quota {
+        /// The namespace.
+        namespace: NamespaceName,
+        /// The kind of slots.
+        kind: DeviceKind,
+        /// Slots it needs at once.
+        needed: u32,
+        /// Slots its namespace uses.
+        used: u32,
+        /// Slots its namespace may use, borrowed ones among them.
+        limit: u32,
     },
     /// An earlier job has the next claim on free slots.
     Behind {
@@ -71,6 +97,23 @@ impl fmt::Display for Reason {
             }
             Self::Slots { needed, free, present } => {
                 write!(f, "needs {} at once, {free} of {present} free", slots(*needed))
+            }
+            Self::Mismatch { needed, matching, present, placement } => {
+                write!(f, "needs {} at once, {matching} of {present} slots match `{placement}`", slots(*needed))
+            }
+            Self::Quota { namespace, kind, needed, used, limit } if needed > limit => {
+                write!(
+                    f,
+                    "needs {} at once, namespace `{namespace}` may use {limit} of kind `{kind}` and uses {used}",
+                    slots(*needed)
+                )
+            }
+            Self::Quota { namespace, kind, needed, used, limit } => {
+                let needed = slots(*needed);
+                write!(
+                    f,
+                    "needs {needed} at once, namespace `{namespace}` uses {used} of the {limit} of kind `{kind}` that it may"
+                )
             }
             Self::Behind { job } => write!(f, "waits behind `{job}`, which has the next claim on free slots"),
             Self::Backoff { pause, left, failure, .. } => {

@@ -3,6 +3,7 @@
 mod finetune;
 mod ingest;
 mod model;
+mod placement;
 mod pretrain;
 mod violation;
 
@@ -11,6 +12,7 @@ pub use ingest::{
     CT_WINDOWS_MAX, Fit, INGEST_WORKERS_DEFAULT, INGEST_WORKERS_MAX, IngestSpec, Modality, Window, XrayRange,
 };
 pub use model::ModelSpec;
+pub use placement::{LABEL_MAX, LABELS_MAX, Labels, Placement, label_fault};
 pub use pretrain::{OptimiserSpec, PretrainSpec};
 pub use violation::{Violation, Violations};
 
@@ -42,6 +44,8 @@ pub struct JobSpec {
     pub name: JobName,
     /// The jobs that must have succeeded before it starts.
     pub depends_on: Vec<JobName>,
+    /// Which slots it may use.
+    pub placement: Placement,
     /// What it does.
     pub kind: JobKind,
 }
@@ -49,8 +53,13 @@ pub struct JobSpec {
 /// How many slots a job asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
-    /// So many at once, all of one kind of device: ranks of one group, which meet before they begin.
-    Group(u32),
+    /// Some at once, all of one kind of device: ranks of one group, which meet before they begin.
+    Group {
+        /// With fewer it does not start.
+        at_least: u32,
+        /// More it can't use.
+        at_most: u32,
+    },
     /// As many as are free, at least one: a crew, whose members share out the work among themselves and need not meet.
     Crew {
         /// More would find nothing to do.
@@ -59,10 +68,15 @@ pub enum Demand {
 }
 
 impl Demand {
+    /// A group of just so many.
+    pub fn group(size: u32) -> Self {
+        Self::Group { at_least: size, at_most: size }
+    }
+
     /// The fewest slots that the job can start with.
     pub fn at_least(self) -> u32 {
         match self {
-            Self::Group(size) => size,
+            Self::Group { at_least, .. } => at_least,
             Self::Crew { .. } => 1,
         }
     }
@@ -84,8 +98,8 @@ impl JobKind {
     pub fn demand(&self) -> Demand {
         match self {
             Self::Ingest(ingest) => Demand::Crew { at_most: ingest.workers },
-            Self::Pretrain(pretrain) => Demand::Group(pretrain.slots),
-            Self::Finetune(_) => Demand::Group(1),
+            Self::Pretrain(pretrain) => Demand::Group { at_least: pretrain.min_slots, at_most: pretrain.slots },
+            Self::Finetune(_) => Demand::group(1),
         }
     }
 
@@ -113,6 +127,7 @@ impl PipelineSpec {
         self.check_graph(&mut violations);
         for job in &self.jobs {
             let field = job.name.as_str();
+            job.placement.check(field, &mut violations);
             match &job.kind {
                 JobKind::Ingest(ingest) => ingest.check(field, &mut violations),
                 JobKind::Pretrain(pretrain) => pretrain.check(field, &mut violations),

@@ -1,9 +1,11 @@
 //! Workers: who is here, what they offer, and for how long they are believed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::device::Device;
 use crate::ids::{SlotId, TaskId, WorkerId};
+use crate::spec::Labels;
 use crate::time::MonoTime;
 
 /// A worker that wants to join.
@@ -13,6 +15,8 @@ pub struct Arrival {
     pub worker: WorkerId,
     /// The device of each slot, in the order of the slot indices.
     pub devices: Vec<Device>,
+    /// What its operator says about it.
+    pub labels: Labels,
     /// The address its tasks can be reached at by those of other workers.
     pub host: String,
     /// The version of its program.
@@ -85,6 +89,8 @@ pub struct Worker {
     pub state: WorkerState,
     /// Its slots; the position is the index.
     pub slots: Vec<Slot>,
+    /// What its operator says about it.
+    pub labels: Arc<Labels>,
     /// The address its tasks can be reached at.
     pub host: String,
     /// The version of its program.
@@ -101,6 +107,7 @@ impl Worker {
             lease: Lease { worker: arrival.worker, number },
             state: WorkerState::Active,
             slots: arrival.devices.into_iter().map(|device| Slot { device, task: None }).collect(),
+            labels: Arc::new(arrival.labels),
             host: arrival.host,
             version: arrival.version,
             joined: now,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cluster::*;
 use vismae_core::coordinator::KEPT_PIPELINES;
-use vismae_core::effect::{CancelError, Command, Record};
+use vismae_core::effect::{CancelError, Command, Record, SubmitError};
 use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::Generation;
@@ -130,6 +130,7 @@ fn a_gang_that_no_worker_can_hold_keeps_nobody_waiting() {
 fn a_broken_specification_is_refused_and_leaves_nothing() {
     let mut cluster = Cluster::new();
     let violations = cluster.try_submit(pipeline("demo", vec![]), None).unwrap_err();
+    let SubmitError::Invalid(violations) = violations else { panic!("{violations}") };
     assert_eq!(violations.iter().count(), 1);
     assert!(cluster.last.persist.is_empty() && cluster.core.pipelines().next().is_none());
 }

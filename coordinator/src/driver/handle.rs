@@ -4,10 +4,11 @@ use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use vismae_core::coordinator::Coordinator;
-use vismae_core::effect::{CancelError, JoinError};
+use vismae_core::effect::{CancelError, JoinError, NamespaceError, SubmitError};
 use vismae_core::event::{Event, RequestId};
 use vismae_core::ids::PipelineId;
-use vismae_core::spec::{PipelineSpec, Violations};
+use vismae_core::namespace::Namespace;
+use vismae_core::spec::PipelineSpec;
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Arrival, Lease};
 
@@ -58,12 +59,12 @@ impl Handle {
     /// Queues a pipeline; the answer is the name it got.
     ///
     /// # Errors
-    /// Every rule that the specification breaks.
+    /// Every rule that the specification breaks, or the queue that is full.
     pub(crate) async fn submit(
         &self,
         spec: PipelineSpec,
         request: Option<RequestId>,
-    ) -> Result<PipelineId, CallError<Violations>> {
+    ) -> Result<PipelineId, CallError<SubmitError>> {
         self.call(Event::SubmitPipeline { spec, request }, Reply::Submit).await
     }
 
@@ -80,6 +81,14 @@ impl Handle {
         let (event, reply) = (Event::CancelPipeline { pipeline }, Reply::Cancel(waiting));
         self.requests.send(Request::TakeIf(Box::new(only_if), event, reply)).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)?.map_err(CallError::Refused)
+    }
+
+    /// Changes or deletes a namespace; the answer is the namespace as it is, or was.
+    ///
+    /// # Errors
+    /// When there is no such namespace, it has changed since, or it is in use.
+    pub(crate) async fn namespace(&self, event: Event) -> Result<Namespace, CallError<NamespaceError>> {
+        self.call(event, Reply::Namespace).await
     }
 
     /// Lets a worker in, whose stream begins with a welcome.

@@ -1,6 +1,7 @@
 //! Records as bytes, and back: the only place that knows both the core's state and its form on disk.
 
 mod job;
+mod namespace;
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use prost::Message;
 use prost_types::Timestamp;
 use vismae_core::effect::{Membership, Record};
 use vismae_core::event::RequestId;
-use vismae_core::ids::{Generation, JobId, PipelineId, TaskId};
+use vismae_core::ids::{Generation, JobId, NamespaceName, PipelineId, TaskId};
 use vismae_core::time::MonoTime;
 use vismae_proto::{convert, state};
 
@@ -30,12 +31,15 @@ pub(super) enum Key {
     Cancelled(PipelineId),
     Job(JobId),
     Generation(JobId),
+    Namespace(NamespaceName),
 }
 
 /// What a record does to what is kept.
 pub(super) enum Change {
     /// The latest of its key.
     Put(Key, Vec<u8>),
+    /// Nothing of its key.
+    Delete(Key),
     /// Nothing of a pipeline is kept any more.
     Forget(PipelineId),
 }
@@ -48,14 +52,16 @@ impl Key {
             Self::Cancelled(pipeline) => format!("cancelled/{pipeline}"),
             Self::Job(job) => format!("job/{job}"),
             Self::Generation(job) => format!("generation/{job}"),
+            Self::Namespace(namespace) => format!("namespace/{namespace}"),
         }
     }
 
-    /// The pipeline that it is a part of.
-    pub(super) fn pipeline(&self) -> &PipelineId {
+    /// The pipeline that it is a part of, if it is.
+    pub(super) fn pipeline(&self) -> Option<&PipelineId> {
         match self {
-            Self::Pipeline(pipeline) | Self::Cancelled(pipeline) => pipeline,
-            Self::Job(job) | Self::Generation(job) => &job.pipeline,
+            Self::Pipeline(pipeline) | Self::Cancelled(pipeline) => Some(pipeline),
+            Self::Job(job) | Self::Generation(job) => Some(&job.pipeline),
+            Self::Namespace(_) => None,
         }
     }
 
@@ -69,6 +75,7 @@ impl Key {
             "cancelled" => pipeline().map(Self::Cancelled),
             "job" => job().map(Self::Job),
             "generation" => job().map(Self::Generation),
+            "namespace" => NamespaceName::new(name).map(Self::Namespace).map_err(|error| corrupt(&error)),
             _ => Err(corrupt(&"its kind is unknown: it was kept by a newer coordinator")),
         }
     }
@@ -108,6 +115,10 @@ pub(super) fn encode(record: &Record) -> Change {
             };
             Change::Put(Key::Generation(job.clone()), record.encode_to_vec())
         }
+        Record::Namespace(namespace) => {
+            Change::Put(Key::Namespace(namespace.name.clone()), namespace::write(namespace).encode_to_vec())
+        }
+        Record::NamespaceDeleted { namespace } => Change::Delete(Key::Namespace(namespace.clone())),
         Record::Forgotten { pipeline } => Change::Forget(pipeline.clone()),
     }
 }
@@ -156,6 +167,7 @@ fn read(key: Key, bytes: &[u8]) -> Result<Record, Fault> {
             };
             Record::Generation { job, membership }
         }
+        Key::Namespace(name) => Record::Namespace(namespace::read(name, message(bytes)?)),
     })
 }
 

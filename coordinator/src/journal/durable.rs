@@ -102,9 +102,10 @@ impl DurableJournal {
                     batch.put(key.path(), value);
                     put.push(key);
                 }
+                Change::Delete(key) => batch.delete(key.path()),
                 Change::Forget(pipeline) => {
                     // What this very batch puts is in no scan yet.
-                    put.iter().filter(|key| key.pipeline() == &pipeline).for_each(|key| batch.delete(key.path()));
+                    put.iter().filter(|key| key.pipeline() == Some(&pipeline)).for_each(|key| batch.delete(key.path()));
                     self.forget(&mut batch, &pipeline).await?;
                 }
             }

@@ -6,7 +6,7 @@ mod watch;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 use vismae_core::coordinator::Coordinator;
-use vismae_core::effect::CancelError;
+use vismae_core::effect::{CancelError, SubmitError};
 use vismae_core::ids::PipelineId;
 use vismae_core::pipeline::Pipeline as CorePipeline;
 use vismae_core::spec::{PipelineSpec, Violations};
@@ -49,11 +49,13 @@ impl JobService for Jobs {
         caller.acts_on(|| format!("namespaces/{}/pipelines/{}", spec.namespace, spec.name));
         self.allow_submission(&caller, &spec)?;
         if request.validate_only {
+            let checked = self.context.handle.read(move |core| core.check(&spec));
+            checked.await.map_err(stopped)?.map_err(refused)?;
             let wire = request.spec.unwrap_or_default();
             return Ok(Response::new(Pipeline { name: wire.name.clone(), spec: Some(wire), ..Pipeline::default() }));
         }
         let id = self.context.handle.submit(spec, request_id).await.map_err(|error| match error {
-            CallError::Refused(violations) => invalid(violations),
+            CallError::Refused(error) => refused(error),
             CallError::Stopped(gone) => stopped(gone),
         })?;
         show(&self.context, &caller, id).await.map(Response::new)
@@ -173,6 +175,17 @@ fn sorted<'c, T: 'c>(items: impl Iterator<Item = (Place, T)>) -> Box<dyn Iterato
     let mut items: Vec<_> = items.collect();
     items.sort_by(|(one, _), (other, _)| one.cmp(other));
     Box::new(items.into_iter())
+}
+
+/// A pipeline that was not accepted.
+fn refused(error: SubmitError) -> Status {
+    match error {
+        SubmitError::Invalid(violations) => status::invalid(&violations),
+        SubmitError::QueueFull { ref namespace, .. } => {
+            let subject = namespace.as_ref().map_or("coordinator".to_owned(), |name| format!("namespace:{name}"));
+            status::queue_full(&subject, &error)
+        }
+    }
 }
 
 fn pipeline_id(name: &str) -> Result<PipelineId, Status> {

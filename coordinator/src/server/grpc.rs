@@ -23,7 +23,8 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 /// Requests of one connection at once.
 const STREAMS: u32 = 256;
 /// The services whose health is told; the empty name is the server as a whole.
-const SERVICES: [&str; 4] = ["", "vismae.v1.JobService", "vismae.v1.WorkerService", "vismae.v1.AgentService"];
+const SERVICES: [&str; 5] =
+    ["", "vismae.v1.JobService", "vismae.v1.NamespaceService", "vismae.v1.WorkerService", "vismae.v1.AgentService"];
 
 /// The server with all services. It reports itself unhealthy when streams begin to end, and ends when it is told to stop.
 pub(super) fn serve(
@@ -47,6 +48,7 @@ pub(super) fn serve(
         .add_service(reflection_v1)
         .add_service(reflection_v1alpha)
         .add_service(rpc::jobs(context.clone()))
+        .add_service(rpc::namespaces(context.clone()))
         .add_service(rpc::workers(context.clone()))
         .add_service(rpc::agent(context));
     let incoming = incoming(listener, tls, config.patience);

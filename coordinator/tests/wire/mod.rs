@@ -14,7 +14,7 @@ use vismae_coordinator::server::{Config, Running, serve};
 use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec,
-    PipelineSpec, PretrainSpec, Selection, Window, XrayRange,
+    PipelineSpec, Placement, PretrainSpec, Selection, Window, XrayRange,
 };
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::v1::agent_message::Message;
@@ -230,7 +230,7 @@ fn optimiser() -> OptimiserSpec {
 
 fn job(name: &str, depends_on: &[&str], kind: JobKind) -> JobSpec {
     let depends_on = depends_on.iter().map(|needed| JobName::new(*needed).unwrap()).collect();
-    JobSpec { name: JobName::new(name).unwrap(), depends_on, kind }
+    JobSpec { name: JobName::new(name).unwrap(), depends_on, placement: Placement::default(), kind }
 }
 
 fn ingest() -> JobSpec {
@@ -258,6 +258,7 @@ fn pretrain() -> JobSpec {
         global_batch: 64,
         lanes: 8,
         slots: 2,
+        min_slots: 2,
         seed: 0,
     };
     job("pretrain", &["ingest"], JobKind::Pretrain(spec))
@@ -305,6 +306,6 @@ fn offer(name: &str, slots: usize) -> Hello {
         devices: vec!["cpu".to_owned(); slots],
         host: "127.0.0.1".to_owned(),
         version: "0.1.0".to_owned(),
-        tasks: Vec::new(),
+        ..Hello::default()
     }
 }

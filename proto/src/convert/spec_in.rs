@@ -1,9 +1,10 @@
 //! Specifications from the wire.
 
+use vismae_core::device::DeviceKind;
 use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, IngestSpec, Initialisation, JobKind, JobSpec, Modality,
-    ModelSpec, OptimiserSpec, PipelineSpec, PretrainSpec, Selection, Violations, Window, XrayRange,
+    ModelSpec, OptimiserSpec, PipelineSpec, Placement, PretrainSpec, Selection, Violations, Window, XrayRange,
 };
 
 use super::fields::Fields;
@@ -70,7 +71,18 @@ fn job(fields: &mut Fields<'_>, index: usize, wire: &v1::JobSpec) -> Option<JobS
         Some(Kind::Finetune(spec)) => finetune(&mut fields, spec).map(JobKind::Finetune),
         None => fields.refuse("kind", "is missing, expected one of `ingest`, `pretrain`, `finetune`"),
     };
-    Some(JobSpec { name: name?, depends_on: depends_on.into_iter().collect::<Option<_>>()?, kind: kind? })
+    let device = match v1::DeviceKind::try_from(wire.device) {
+        Ok(v1::DeviceKind::Unspecified) => Some(None),
+        Ok(v1::DeviceKind::Cpu) => Some(Some(DeviceKind::Cpu)),
+        Ok(v1::DeviceKind::Cuda) => Some(Some(DeviceKind::Cuda)),
+        Err(_) => fields.refuse("device", format!("is {}, expected 0 to 2", wire.device)),
+    };
+    Some(JobSpec {
+        name: name?,
+        depends_on: depends_on.into_iter().collect::<Option<_>>()?,
+        placement: Placement { device: device?, labels: wire.node_labels.clone().into_iter().collect() },
+        kind: kind?,
+    })
 }
 
 fn ingest(fields: &mut Fields<'_>, wire: &v1::IngestSpec) -> Option<IngestSpec> {
@@ -118,6 +130,7 @@ fn pretrain(fields: &mut Fields<'_>, wire: &v1::PretrainSpec) -> Option<Pretrain
         global_batch: wire.global_batch,
         lanes: wire.lanes,
         slots: wire.slots,
+        min_slots: wire.min_slots.unwrap_or(wire.slots),
         seed: wire.seed,
     })
 }

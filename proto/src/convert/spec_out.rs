@@ -1,5 +1,6 @@
 //! Specifications to the wire.
 
+use vismae_core::device::DeviceKind;
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
     PipelineSpec, PretrainSpec, Selection, Window, XrayRange,
@@ -30,6 +31,13 @@ pub fn job_to_wire(spec: &JobSpec) -> v1::JobSpec {
         name: spec.name.to_string(),
         depends_on: spec.depends_on.iter().map(ToString::to_string).collect(),
         kind: Some(kind),
+        device: match spec.placement.device {
+            None => v1::DeviceKind::Unspecified,
+            Some(DeviceKind::Cpu) => v1::DeviceKind::Cpu,
+            Some(DeviceKind::Cuda) => v1::DeviceKind::Cuda,
+        }
+        .into(),
+        node_labels: spec.placement.labels.clone().into_iter().collect(),
     }
 }
 
@@ -70,6 +78,7 @@ fn pretrain(spec: &PretrainSpec) -> v1::PretrainSpec {
         global_batch: spec.global_batch,
         lanes: spec.lanes,
         slots: spec.slots,
+        min_slots: Some(spec.min_slots),
         seed: spec.seed,
     }
 }

@@ -4,7 +4,7 @@ use vismae_core::effect::{Command, Membership, Start};
 use vismae_core::event::{Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{Epoch, TaskId, WorkerId};
-use vismae_core::spec::Violations;
+use vismae_core::spec::{LABELS_MAX, Violations, label_fault};
 use vismae_core::worker::{Arrival, HeldTask};
 
 use super::fields::Fields;
@@ -33,6 +33,12 @@ pub fn arrival_from_wire(wire: &v1::Hello) -> Result<Arrival, Violations> {
     if wire.tasks.len() > SLOTS_MAX {
         fields.refuse::<()>("tasks", format!("has {} entries, expected at most {SLOTS_MAX}", wire.tasks.len()));
     }
+    if wire.labels.len() > LABELS_MAX {
+        fields.refuse::<()>("labels", format!("has {} entries, expected at most {LABELS_MAX}", wire.labels.len()));
+    }
+    for fault in wire.labels.iter().filter_map(|(key, value)| label_fault(key, value)) {
+        fields.refuse::<()>("labels", fault);
+    }
     let held =
         |held: &v1::HeldTask| Some(HeldTask { task: fields.value("tasks", held.task.parse())?, slot: held.slot });
     let tasks: Option<Vec<_>> = wire.tasks.iter().take(SLOTS_MAX).map(held).collect();
@@ -45,6 +51,7 @@ pub fn arrival_from_wire(wire: &v1::Hello) -> Result<Arrival, Violations> {
             host: wire.host.clone(),
             version: wire.version.clone(),
             tasks,
+            labels: wire.labels.clone().into_iter().collect(),
         }),
     )
 }

@@ -1,10 +1,12 @@
 use proptest::prelude::*;
+use vismae_core::device::{DeviceKind, PerKind};
 use vismae_core::effect::{Command, Membership};
-use vismae_core::event::TaskReport;
+use vismae_core::event::{Event, TaskReport};
 use vismae_core::ids::{CorpusName, Generation, JobName, NamespaceName, PipelineId};
+use vismae_core::namespace::{Borrowing, NamespaceChange};
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
-    PipelineSpec, PretrainSpec, Selection, Violations, Window, XrayRange,
+    PipelineSpec, Placement, PretrainSpec, Selection, Violations, Window, XrayRange,
 };
 
 use super::*;
@@ -42,6 +44,7 @@ fn pretrain() -> PretrainSpec {
         global_batch: 64,
         lanes: 8,
         slots: 2,
+        min_slots: 1,
         seed: u64::MAX,
     }
 }
@@ -65,6 +68,7 @@ fn job(name: &str, depends_on: &[&str], kind: JobKind) -> JobSpec {
     JobSpec {
         name: JobName::new(name).unwrap(),
         depends_on: depends_on.iter().map(|needed| JobName::new(*needed).unwrap()).collect(),
+        placement: Placement { device: Some(DeviceKind::Cuda), labels: [("zone".to_owned(), "a".to_owned())].into() },
         kind,
     }
 }
@@ -178,16 +182,51 @@ fn a_pipeline_that_names_no_namespace_is_in_the_default_one() {
 }
 
 #[test]
+fn an_update_changes_what_its_mask_names_and_nothing_else() {
+    let update = |paths: &[&str]| {
+        let namespace = v1::Namespace {
+            name: "left".into(),
+            quota: Some(v1::Quota { cpu: Some(4), cuda: None }),
+            borrowing: Some(v1::Borrowing { limit: Some(2) }),
+            etag: "3".into(),
+            ..v1::Namespace::default()
+        };
+        let paths = paths.iter().map(ToString::to_string).collect();
+        let update_mask = Some(prost_types::FieldMask { paths });
+        let request = v1::UpdateNamespaceRequest { namespace: Some(namespace), update_mask, allow_missing: false };
+        namespace_update_from_wire(&request)
+    };
+    let change = |paths| match update(paths).unwrap() {
+        Event::UpdateNamespace { change, create: false, revision: Some(3), .. } => change,
+        other => panic!("{other:?}"),
+    };
+    let quota = |cpu, cuda| PerKind { cpu, cuda };
+    let none = NamespaceChange::default();
+    assert_eq!(change(&["quota.cpu"]), NamespaceChange { quota: quota(Some(Some(4)), None), ..none.clone() });
+    assert_eq!(change(&["quota.cuda"]), NamespaceChange { quota: quota(None, Some(None)), ..none.clone() });
+    assert_eq!(change(&["max_pending"]), NamespaceChange { max_pending: Some(None), ..none });
+    let all = change(&[]);
+    assert_eq!((all.quota, all.borrowing), (quota(Some(Some(4)), Some(None)), Some(Borrowing::UpTo(2))));
+    assert_eq!(fields(update(&["usage", "quota"])), ["update_mask"]);
+    assert_eq!(
+        fields(namespace_deletion_from_wire(&v1::DeleteNamespaceRequest { name: "A".into(), etag: "x".into() })),
+        ["name", "etag"]
+    );
+}
+
+#[test]
 fn a_hello_with_an_unknown_device_names_it() {
     let hello = v1::Hello {
         worker: "w0".into(),
         devices: vec!["cpu".into(), "tpu:0".into()],
         host: "127.0.0.1".into(),
         version: "0.1.0".into(),
-        tasks: Vec::new(),
+        labels: [("zone".to_owned(), "a b".to_owned())].into(),
+        ..v1::Hello::default()
     };
     let violations = arrival_from_wire(&hello).unwrap_err().to_string();
     assert!(violations.contains("`devices`") && violations.contains("`tpu:0`"), "{violations}");
+    assert!(violations.contains("`labels` holds `zone=a b`, expected a key and a value"), "{violations}");
 }
 
 #[test]

@@ -46,6 +46,7 @@ pub fn worker_view(worker: &Worker, clock: impl Fn(MonoTime) -> SystemTime) -> v
         version: worker.version.clone(),
         join_time: Some(clock(worker.joined).into()),
         state: state.into(),
+        labels: worker.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use vismae_core::ids::WorkerId;
+use vismae_core::spec::label_fault;
 use vismae_proto::client::Trust;
 
 use super::devices::DeviceChoice;
@@ -34,6 +35,9 @@ pub(crate) struct AgentOptions {
     /// What the slots compute on.
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     pub device: DeviceChoice,
+    /// What is true of this node, as `zone=a`, for jobs that ask for it with `node_labels`; may be given again.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub labels: Vec<(String, String)>,
     /// CPU threads of each slot; the cores divided by the slots when absent.
     #[arg(long)]
     pub threads: Option<u32>,
@@ -65,6 +69,14 @@ impl AgentOptions {
     /// How long the coordinator may be out of reach.
     pub(crate) fn patience(&self) -> Duration {
         Duration::from_secs(self.patience)
+    }
+}
+
+fn parse_label(label: &str) -> Result<(String, String), String> {
+    let (key, value) = label.split_once('=').ok_or("expected a key, `=` and a value")?;
+    match label_fault(key, value) {
+        None => Ok((key.to_owned(), value.to_owned())),
+        Some(fault) => Err(fault),
     }
 }
 

@@ -1,13 +1,16 @@
 //! What users ask for: pipelines that begin, end early, and are forgotten.
 
-use super::{Coordinator, KEPT_PIPELINES};
-use crate::effect::{CancelError, Effects, Record};
+use super::{Coordinator, KEPT_PIPELINES, OPEN_PIPELINES};
+use crate::effect::{CancelError, Effects, Record, SubmitError};
 use crate::event::RequestId;
 use crate::ids::{NAME_MAX, PipelineId};
 use crate::job::Input;
 use crate::pipeline::{Pipeline, Turn};
-use crate::spec::{PipelineSpec, Violations};
+use crate::spec::PipelineSpec;
 use crate::time::MonoTime;
+
+/// The most names that are told to who has named another one.
+const NAMES_TOLD: usize = 10;
 
 impl Coordinator {
     /// Queues a pipeline under its name, with a number added when the name is taken.
@@ -17,12 +20,12 @@ impl Coordinator {
         mut spec: PipelineSpec,
         request: Option<RequestId>,
         effects: &mut Effects,
-    ) -> Result<PipelineId, Violations> {
+    ) -> Result<PipelineId, SubmitError> {
         let earlier = request.and_then(|request| self.requests.get(&request));
         if let Some(pipeline) = earlier.and_then(|number| self.pipelines.get(number)) {
             return Ok(pipeline.id.clone());
         }
-        spec.validate()?;
+        self.check(&spec)?;
         spec.name = self.fresh_name(spec.name);
         let number = self.next_pipeline;
         self.next_pipeline += 1;
@@ -34,9 +37,36 @@ impl Coordinator {
             self.requests.insert(request, number);
         }
         let pipeline = Pipeline::new(spec, number, request, now);
-        self.open.insert(pipeline.turn());
+        self.opened(&pipeline);
         self.pipelines.insert(number, pipeline);
         Ok(id)
+    }
+
+    /// Whether a pipeline would be accepted now.
+    ///
+    /// # Errors
+    /// Every rule that it breaks, or whose queue is full.
+    pub fn check(&self, spec: &PipelineSpec) -> Result<(), SubmitError> {
+        let mut violations = spec.validate().err().unwrap_or_default();
+        let Some(namespace) = self.namespaces.get(&spec.namespace) else {
+            let known: Vec<String> = self.namespaces.keys().take(NAMES_TOLD).map(|name| format!("`{name}`")).collect();
+            let more = if self.namespaces.len() > NAMES_TOLD { ", …" } else { "" };
+            let known = known.join(", ");
+            violations.add("namespace", format!("is `{}`, expected one that there is: {known}{more}", spec.namespace));
+            return Err(violations.into());
+        };
+        violations.into_result()?;
+        let open = self.open.len() as u32;
+        if open >= OPEN_PIPELINES {
+            return Err(SubmitError::QueueFull { namespace: None, open, limit: OPEN_PIPELINES });
+        }
+        let pending = self.pending(&spec.namespace);
+        match namespace.limits.max_pending {
+            Some(limit) if pending >= limit => {
+                Err(SubmitError::QueueFull { namespace: Some(spec.namespace.clone()), open: pending, limit })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The name itself, or the first of `name-2`, `name-3`, … that is free, shortened where it would grow too long.
@@ -76,8 +106,7 @@ impl Coordinator {
         let changed = effects.changed.iter().filter_map(|id| self.pipeline(id));
         let over: Vec<Turn> = changed.filter(|pipeline| pipeline.is_over()).map(Pipeline::turn).collect();
         for turn in over {
-            self.begun.remove(&turn);
-            if self.open.remove(&turn) {
+            if self.closed(turn) {
                 self.ended.push_back(turn.number);
             }
         }

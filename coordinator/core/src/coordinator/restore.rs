@@ -36,8 +36,11 @@ impl Coordinator {
                 }
                 Record::Cancelled { pipeline } => cancelled.push(pipeline),
                 Record::Job { .. } => jobs.push(record),
+                Record::Namespace(namespace) => {
+                    core.namespaces.insert(namespace.name.clone(), namespace);
+                }
                 // The gang in the record of its job says the same of the last one.
-                Record::Generation { .. } | Record::Forgotten { .. } => {}
+                Record::Generation { .. } | Record::Forgotten { .. } | Record::NamespaceDeleted { .. } => {}
             }
         }
         for pipeline in cancelled {
@@ -49,16 +52,18 @@ impl Coordinator {
             core.restore_job(now, record);
         }
         let mut ended: BTreeMap<(Option<MonoTime>, u64), u64> = BTreeMap::new();
-        for (&number, pipeline) in &core.pipelines {
+        let pipelines = std::mem::take(&mut core.pipelines);
+        for (&number, pipeline) in &pipelines {
             if pipeline.is_over() {
                 ended.insert((pipeline.ended(), number), number);
-            } else {
-                core.open.insert(pipeline.turn());
-                if pipeline.jobs.iter().any(|job| job.attempts > 0) {
-                    core.begun.insert(pipeline.turn());
-                }
+                continue;
+            }
+            core.opened(pipeline);
+            if pipeline.jobs.iter().any(|job| job.attempts > 0) {
+                core.began(pipeline.turn(), &pipeline.namespace);
             }
         }
+        core.pipelines = pipelines;
         core.ended = ended.into_values().collect();
         core
     }

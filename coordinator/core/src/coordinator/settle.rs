@@ -1,16 +1,14 @@
 //! What follows from the state as a whole: jobs that can no longer run, and jobs that can run now.
 
-use std::cmp::Reverse;
-
 use super::Coordinator;
+use crate::device::PerKind;
 use crate::effect::Effects;
-use crate::ids::{JobId, SlotId, TaskId};
+use crate::ids::{JobId, TaskId};
 use crate::job::{Input, JobState};
 use crate::pipeline::Turn;
 use crate::reason::Reason;
-use crate::schedule::{Room, Seat, largest_gang, victims};
+use crate::schedule::{Ask, Right, Room, Taken};
 use crate::time::MonoTime;
-use crate::worker::WorkerState;
 
 impl Coordinator {
     /// Brings everything to rest: afterwards no job waits for what can't come, or for slots it could have. Pipelines from a number on
@@ -30,110 +28,105 @@ impl Coordinator {
             self.pipelines.range(submitted_from..).map(|(_, pipeline)| pipeline.turn()).collect();
         match self.room.take() {
             // Where only submissions have happened, no one else finds more than before, unless a newcomer goes before the next in turn.
-            Some(room) if newcomers.iter().all(|turn| self.claimant(&room).is_none_or(|claim| claim < *turn)) => {
+            Some(room) if newcomers.iter().all(|turn| self.comes_last(&room, *turn)) => {
                 self.schedule(now, room, &newcomers, effects);
             }
             _ => {
                 let all: Vec<Turn> = self.open.iter().copied().collect();
-                self.schedule(now, self.room(), &all, effects);
+                self.schedule(now, Room::new(self.workers.values(), self.used()), &all, effects);
             }
         }
     }
 
-    /// The turn of the job that has the next claim on free slots.
-    fn claimant(&self, room: &Room) -> Option<Turn> {
-        Some(self.pipeline(&room.claim.as_ref()?.pipeline)?.turn())
+    /// The turn of a job.
+    fn turn_of(&self, job: &JobId) -> Option<Turn> {
+        Some(self.pipeline(&job.pipeline)?.turn())
+    }
+
+    /// Whether a newcomer finds no more than what those before it have left, and takes nothing from them.
+    fn comes_last(&self, room: &Room, newcomer: Turn) -> bool {
+        let claims =
+            room.claims.iter().all(|claim| claim.right == Right::Own && self.turn_of(&claim.job) < Some(newcomer));
+        claims && room.held.values().all(|job| self.turn_of(job) < Some(newcomer))
     }
 
     /// Gives slots to waiting jobs of pipelines in their turn, which is by priority and then by age, and in a pipeline to the jobs written
-    /// first. The first job that finds too few may have the tasks of lower ones stopped.
+    /// first: at first to those that stay within the quota of their namespace, then to those that must borrow. The first job that finds
+    /// too few may have others stopped.
     fn schedule(&mut self, now: MonoTime, mut room: Room, turns: &[Turn], effects: &mut Effects) {
-        let claimed = room.claim.clone();
+        let (claims, held) = (room.claims.len(), room.held.clone());
+        let mut later = Vec::new();
         for turn in turns {
-            let Some(pipeline) = self.pipelines.get_mut(&turn.number) else { continue };
-            for index in 0..pipeline.jobs.len() {
-                let job = &pipeline.jobs[index];
-                let JobState::Waiting(reason) = &job.state else { continue };
-                if matches!(reason, Reason::Backoff { until, .. } if *until > now) {
-                    continue;
+            let jobs = self.pipelines.get(&turn.number).map_or(0, |pipeline| pipeline.jobs.len());
+            for index in 0..jobs {
+                if !self.offer(now, &mut room, (*turn, index), Right::Own, effects) {
+                    later.push((*turn, index));
                 }
-                let missing = pipeline.missing(job);
-                let taken = if missing.is_empty() {
-                    room.take(&job.id, job.demand())
-                } else {
-                    Err(Reason::Dependencies { missing })
-                };
-                let input = match taken {
-                    Err(reason) => Input::Wait(reason),
-                    Ok(seats) => {
-                        for (member, (slot, _)) in (0..).zip(&seats) {
-                            if let Some(worker) = self.workers.get_mut(&slot.worker) {
-                                let task = TaskId { job: job.id.clone(), attempt: job.attempts, member };
-                                worker.occupy(slot.index, task);
-                            }
-                        }
-                        self.begun.insert(*turn);
-                        Input::Place { seats, store_url: &pipeline.store_url }
-                    }
-                };
-                pipeline.jobs[index].transition(now, input, effects);
             }
         }
-        if let Some(job) = room.claim.clone().filter(|_| room.claim != claimed) {
-            self.preempt(now, &job, room.free.clone(), effects);
+        for place in later {
+            self.offer(now, &mut room, place, Right::Borrowed, effects);
+        }
+        for claim in room.claims[claims..].to_vec() {
+            self.preempt(now, &claim.job, claim.reserved, &room, effects);
+        }
+        let new: Vec<JobId> =
+            room.held.iter().filter(|(name, job)| held.get(*name) != Some(job)).map(|(_, job)| job.clone()).collect();
+        for job in new {
+            let Some(placement) = self.job(&job).map(|job| job.spec.placement.clone()) else { continue };
+            self.preempt(now, &job, room.free(&placement), &room, effects);
         }
         self.room = Some(room);
     }
 
-    /// Stops gangs of lower priority where that gives a job its slots, and no more of them than it takes. What is stopping already
-    /// counts as free: its slots come back without another word.
-    fn preempt(&mut self, now: MonoTime, job: &JobId, free: Vec<Seat>, effects: &mut Effects) {
-        let Some((demand, priority)) = self
-            .pipeline(&job.pipeline)
-            .and_then(|pipeline| Some((pipeline.job(&job.name)?.demand(), pipeline.priority)))
-        else {
-            return;
+    /// Offers a waiting job the slots there are. Says whether it has been decided about: false where it may only borrow, and is to be
+    /// asked again when all have been that need not.
+    fn offer(
+        &mut self,
+        now: MonoTime,
+        room: &mut Room,
+        (turn, index): (Turn, usize),
+        right: Right,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some(pipeline) = self.pipelines.get_mut(&turn.number) else { return true };
+        let job = &pipeline.jobs[index];
+        let JobState::Waiting(reason) = &job.state else { return true };
+        if matches!(reason, Reason::Backoff { until, .. } if *until > now) {
+            return true;
+        }
+        let missing = pipeline.missing(job);
+        let taken = if missing.is_empty() {
+            let limits = self.namespaces.get(&pipeline.namespace).map(|namespace| &namespace.limits);
+            let most = PerKind::of(|kind| match (limits, right) {
+                (None, _) => u32::MAX,
+                (Some(limits), Right::Own) => limits.nominal(kind),
+                (Some(limits), Right::Borrowed) => limits.most(kind),
+            });
+            let (demand, placement) = (job.demand(), &job.spec.placement);
+            room.take(&Ask { job: &job.id, namespace: &pipeline.namespace, demand, placement, right, most })
+        } else {
+            Taken::Nothing(Reason::Dependencies { missing })
         };
-        let mut soon = free;
-        let mut lower = Vec::new();
-        for pipeline in self.begun.iter().filter_map(|turn| self.pipelines.get(&turn.number)) {
-            for other in &pipeline.jobs {
-                let Some(gang) = other.state.gang() else { continue };
-                let seats = gang.live(&other.id).filter_map(|(_, slot)| self.seat(slot));
-                match other.state {
-                    JobState::Stopping { .. } => soon.extend(seats),
-                    _ if pipeline.priority < priority => {
-                        lower.push(((pipeline.priority, Reverse(gang.placed)), other.id.clone(), seats.collect()));
+        match taken {
+            Taken::Later => false,
+            Taken::Nothing(reason) => {
+                pipeline.jobs[index].transition(now, Input::Wait(reason), effects);
+                true
+            }
+            Taken::Seats(seats) => {
+                for (member, (slot, _)) in (0..).zip(&seats) {
+                    if let Some(worker) = self.workers.get_mut(&slot.worker) {
+                        let task = TaskId { job: job.id.clone(), attempt: job.attempts, member };
+                        worker.occupy(slot.index, task);
                     }
-                    _ => {}
                 }
+                let store_url = &pipeline.store_url;
+                pipeline.jobs[index].transition(now, Input::Place { seats, store_url }, effects);
+                let namespace = pipeline.namespace.clone();
+                self.began(turn, &namespace);
+                true
             }
         }
-        lower.sort();
-        let lower = lower.into_iter().map(|(_, victim, seats)| (victim, seats)).collect();
-        for victim in victims(demand, &soon, lower) {
-            if let Some(victim) = self.job_mut(&victim) {
-                victim.transition(now, Input::Preempt { by: job.clone() }, effects);
-            }
-        }
-    }
-
-    /// A slot that takes tasks, with its device.
-    fn seat(&self, slot: &SlotId) -> Option<Seat> {
-        let worker = self.workers.get(&slot.worker).filter(|worker| worker.state == WorkerState::Active)?;
-        Some((slot.clone(), worker.slots.get(slot.index as usize)?.device))
-    }
-
-    fn room(&self) -> Room {
-        let (mut free, mut present) = (Vec::new(), Vec::new());
-        for worker in self.workers.values().filter(|worker| worker.state == WorkerState::Active) {
-            for (id, slot) in worker.slots() {
-                if slot.task.is_none() {
-                    free.push((id, slot.device));
-                }
-                present.push(slot.device);
-            }
-        }
-        Room { free, present: present.len() as u32, largest: largest_gang(&present), claim: None }
     }
 }

@@ -1,6 +1,7 @@
 //! What those who ask are told.
 
-use crate::ids::{PipelineId, WorkerId};
+use crate::ids::{NamespaceName, PipelineId, WorkerId};
+use crate::namespace::Namespace;
 use crate::pipeline::PipelineState;
 use crate::spec::Violations;
 use crate::worker::Lease;
@@ -9,11 +10,76 @@ use crate::worker::Lease;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// To [`Event::SubmitPipeline`](crate::event::Event::SubmitPipeline): the name it is known by.
-    Submitted(Result<PipelineId, Violations>),
+    Submitted(Result<PipelineId, SubmitError>),
     /// To [`Event::CancelPipeline`](crate::event::Event::CancelPipeline).
     Cancelled(Result<(), CancelError>),
+    /// To [`Event::UpdateNamespace`](crate::event::Event::UpdateNamespace) and
+    /// [`Event::DeleteNamespace`](crate::event::Event::DeleteNamespace): the namespace as it is, or was.
+    Namespace(Result<Namespace, NamespaceError>),
     /// To [`Event::WorkerJoined`](crate::event::Event::WorkerJoined): the lease of this stay.
     Joined(Result<Lease, JoinError>),
+}
+
+/// Why a pipeline was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Its specification breaks rules.
+    #[error(transparent)]
+    Invalid(#[from] Violations),
+    /// So many are waiting already that it has to be submitted again later.
+    #[error("{}", queue_full(.namespace.as_ref(), *.open, *.limit))]
+    QueueFull {
+        /// The namespace whose limit it is; that of the whole coordinator when absent.
+        namespace: Option<NamespaceName>,
+        /// How many there are.
+        open: u32,
+        /// How many there may be.
+        limit: u32,
+    },
+}
+
+fn queue_full(namespace: Option<&NamespaceName>, open: u32, limit: u32) -> String {
+    match namespace {
+        Some(name) => format!(
+            "{open} pipelines of namespace `{name}` wait for their first slot, and {limit} may: submit it again when some have begun"
+        ),
+        None => format!("{open} pipelines are not over, and {limit} may be: submit it again when some have ended"),
+    }
+}
+
+/// Why nothing was done to a namespace.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NamespaceError {
+    /// There is no such namespace.
+    #[error("no namespace is called `{name}`")]
+    Unknown {
+        /// The name.
+        name: NamespaceName,
+    },
+    /// It has changed since it was read.
+    #[error("namespace `{name}` has changed since: it has revision {found}, expected {expected}; read it again")]
+    Changed {
+        /// The name.
+        name: NamespaceName,
+        /// The revision it has.
+        found: u64,
+        /// The one that was expected.
+        expected: u64,
+    },
+    /// Pipelines in it are not over.
+    #[error("{open} pipelines in namespace `{name}` are not over: cancel them, or wait until they have ended")]
+    InUse {
+        /// The name.
+        name: NamespaceName,
+        /// How many.
+        open: u32,
+    },
+    /// It is where pipelines go that name none.
+    #[error("namespace `{name}` is that of pipelines which name none, and can't be deleted")]
+    Default {
+        /// The name.
+        name: NamespaceName,
+    },
 }
 
 /// Why a pipeline was not cancelled.

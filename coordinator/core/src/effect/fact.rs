@@ -42,12 +42,39 @@ pub enum Fact {
         /// What made it necessary.
         reason: FormReason,
     },
-    /// The tasks of a job were told to stop for one of higher priority.
-    JobEvicted(JobId),
+    /// The tasks of a job were told to stop for another one.
+    JobEvicted {
+        /// The job.
+        job: JobId,
+        /// By what right.
+        reason: EvictReason,
+    },
     /// A job made progress.
     Progressed(JobId),
     /// A job is over.
     JobOver(JobId),
+}
+
+/// By what right the tasks of a job are stopped for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EvictReason {
+    /// The other one has a higher priority in the same namespace.
+    Preempted,
+    /// The other one is within its quota, and these slots were borrowed.
+    Reclaimed,
+}
+
+impl EvictReason {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::Preempted, Self::Reclaimed];
+
+    /// The word it is counted by.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Preempted => "preempted",
+            Self::Reclaimed => "reclaimed",
+        }
+    }
 }
 
 /// What made a new generation necessary.

@@ -2,8 +2,9 @@
 
 use super::Membership;
 use crate::event::RequestId;
-use crate::ids::{Generation, JobId, PipelineId};
+use crate::ids::{Generation, JobId, NamespaceName, PipelineId};
 use crate::job::JobState;
+use crate::namespace::Namespace;
 use crate::spec::PipelineSpec;
 use crate::time::MonoTime;
 
@@ -49,6 +50,13 @@ pub enum Record {
         job: JobId,
         /// Who takes part.
         membership: Membership,
+    },
+    /// A namespace was made or changed.
+    Namespace(Namespace),
+    /// A namespace is gone.
+    NamespaceDeleted {
+        /// The namespace.
+        namespace: NamespaceName,
     },
     /// A pipeline is no longer kept.
     Forgotten {

@@ -2,12 +2,19 @@
 
 use super::{FRUITLESS_ATTEMPTS, Job, JobState, LOST_WORKER_PAUSE, Outcome, READY_TIMEOUT, RETRY_PAUSES, StopReason};
 use crate::device::Device;
-use crate::effect::{Command, Effects, Fact, FormReason, Record, Start};
+use crate::effect::{Command, Effects, EvictReason, Fact, FormReason, Record, Start};
 use crate::failure::{Cause, Failure};
 use crate::gang::{End, Gang, MemberState};
 use crate::ids::{Generation, JobId, JobName, SlotId, WorkerId};
 use crate::reason::Reason;
 use crate::time::MonoTime;
+
+/// Why, and for whom, a job loses its slots.
+#[derive(Debug)]
+pub(crate) struct Eviction {
+    pub(crate) by: JobId,
+    pub(crate) reason: EvictReason,
+}
 
 /// What happens to a job.
 #[derive(Debug)]
@@ -24,8 +31,8 @@ pub(crate) enum Input<'a> {
     Overdue,
     /// The pipeline is cancelled.
     Cancel,
-    /// A job of higher priority needs its slots.
-    Preempt { by: JobId },
+    /// Another job needs its slots.
+    Evict(Eviction),
     /// A job it needs did not succeed.
     Abandon(JobName),
 }
@@ -49,9 +56,13 @@ impl Job {
                 let failure = late(&gang, &self.id);
                 self.stop(now, gang, StopReason::Failed(failure), effects)
             }
-            (JobState::Running(gang), Input::Preempt { by }) => {
-                effects.facts.push(Fact::JobEvicted(self.id.clone()));
-                self.stop(now, gang, StopReason::Preempted { by }, effects)
+            (JobState::Running(gang), Input::Evict(Eviction { by, reason })) => {
+                effects.facts.push(Fact::JobEvicted { job: self.id.clone(), reason });
+                let why = match reason {
+                    EvictReason::Preempted => StopReason::Preempted { by },
+                    EvictReason::Reclaimed => StopReason::Reclaimed { by },
+                };
+                self.stop(now, gang, why, effects)
             }
             (JobState::Running(gang), Input::Cancel) => self.stop(now, gang, StopReason::Cancelled, effects),
             (JobState::Stopping { gang, since, .. }, Input::Cancel) => {
@@ -100,7 +111,7 @@ impl Job {
         store_url: &str,
         effects: &mut Effects,
     ) -> JobState {
-        let gang = Gang::new(self.attempts, now, self.demand(), seats.iter().map(|(slot, _)| slot.clone()));
+        let gang = Gang::new(self.attempts, now, self.demand(), seats.clone());
         for (member, (slot, device)) in (0..).zip(seats) {
             let start = self.start_of(&slot, device, gang.size(), store_url);
             effects.send(&slot.worker, gang.task(&self.id, member), Command::Start(Box::new(start)));
@@ -208,7 +219,9 @@ impl Job {
         }
         match why {
             StopReason::Cancelled => over(now, Outcome::Cancelled),
-            StopReason::WorkerLeaves(_) | StopReason::Preempted { .. } => JobState::Waiting(Reason::Queued),
+            StopReason::WorkerLeaves(_) | StopReason::Preempted { .. } | StopReason::Reclaimed { .. } => {
+                JobState::Waiting(Reason::Queued)
+            }
             StopReason::Failed(failure) => self.retry(now, failure),
         }
     }
@@ -261,7 +274,9 @@ impl StopReason {
     fn updated(self, end: &End) -> Self {
         match (self, end) {
             (Self::Failed(known), End::Failed(new)) if new.explains_more_than(&known) => Self::Failed(new.clone()),
-            (Self::WorkerLeaves(_) | Self::Preempted { .. }, End::Failed(new)) if !new.cause.is_retryable() => {
+            (Self::WorkerLeaves(_) | Self::Preempted { .. } | Self::Reclaimed { .. }, End::Failed(new))
+                if !new.cause.is_retryable() =>
+            {
                 Self::Failed(new.clone())
             }
             (known, _) => known,

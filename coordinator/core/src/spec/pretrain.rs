@@ -58,8 +58,10 @@ pub struct PretrainSpec {
     pub global_batch: u32,
     /// Streams that the global batch is drawn from, dealt to the ranks in contiguous blocks.
     pub lanes: u32,
-    /// Slots that train together.
+    /// Slots that train together, where so many are free.
     pub slots: u32,
+    /// The fewest that it starts with.
+    pub min_slots: u32,
     /// Seed of every random choice.
     pub seed: u64,
 }
@@ -76,6 +78,9 @@ impl PretrainSpec {
         );
         violations.require((1..=self.lanes.max(1)).contains(&self.slots), &format!("{field}.slots"), || {
             format!("is {}, expected 1 to `lanes` = {}", self.slots, self.lanes)
+        });
+        violations.require((1..=self.slots.max(1)).contains(&self.min_slots), &format!("{field}.min_slots"), || {
+            format!("is {}, expected 1 to `slots` = {}", self.min_slots, self.slots)
         });
     }
 }

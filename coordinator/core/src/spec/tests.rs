@@ -29,6 +29,7 @@ fn pretrain() -> PretrainSpec {
         global_batch: 64,
         lanes: 8,
         slots: 2,
+        min_slots: 2,
         seed: 0,
     }
 }
@@ -52,6 +53,7 @@ fn job(name: &str, depends_on: &[&str], kind: JobKind) -> JobSpec {
     JobSpec {
         name: JobName::new(name).unwrap(),
         depends_on: depends_on.iter().map(|needed| JobName::new(*needed).unwrap()).collect(),
+        placement: Placement::default(),
         kind,
     }
 }

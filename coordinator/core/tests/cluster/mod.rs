@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use vismae_core::coordinator::Coordinator;
 use vismae_core::device::Device;
-use vismae_core::effect::{Answer, CancelError, Close, Command, Dispatch, Effects, JoinError, Record};
+use vismae_core::effect::{
+    Answer, CancelError, Close, Command, Dispatch, Effects, JoinError, NamespaceError, Record, SubmitError,
+};
 use vismae_core::event::{Event, RequestId, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId, TaskId, WorkerId};
 use vismae_core::job::Job;
+use vismae_core::namespace::{Namespace, NamespaceChange};
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec,
-    PipelineSpec, PretrainSpec, Selection, Violations, Window, XrayRange,
+    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Labels, ModelSpec, OptimiserSpec,
+    PipelineSpec, Placement, PretrainSpec, Selection, Window, XrayRange,
 };
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Arrival, HeldTask, Lease};
@@ -33,6 +36,8 @@ pub(crate) struct Cluster {
     /// Everything that was to be kept.
     pub(crate) records: Vec<Record>,
     pub(crate) last: Effects,
+    /// What the next workers that join are labelled with.
+    pub(crate) labels: Labels,
 }
 
 impl Cluster {
@@ -45,6 +50,7 @@ impl Cluster {
             closed: Vec::new(),
             records: Vec::new(),
             last: Effects::default(),
+            labels: Labels::new(),
         }
     }
 
@@ -70,7 +76,7 @@ impl Cluster {
         }
     }
 
-    pub(crate) fn try_submit(&mut self, spec: PipelineSpec, request: Option<u128>) -> Result<PipelineId, Violations> {
+    pub(crate) fn try_submit(&mut self, spec: PipelineSpec, request: Option<u128>) -> Result<PipelineId, SubmitError> {
         match self.handle(Event::SubmitPipeline { spec, request: request.map(RequestId) }).answer.clone() {
             Some(Answer::Submitted(result)) => result,
             other => panic!("{other:?}"),
@@ -84,6 +90,15 @@ impl Cluster {
     pub(crate) fn cancel(&mut self, pipeline: &str) -> Result<(), CancelError> {
         match self.handle(Event::CancelPipeline { pipeline: PipelineId::new(pipeline).unwrap() }).answer.clone() {
             Some(Answer::Cancelled(result)) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Makes or changes a namespace.
+    pub(crate) fn namespace(&mut self, name: &str, change: NamespaceChange) -> Result<Namespace, NamespaceError> {
+        let name = NamespaceName::new(name).unwrap();
+        match self.handle(Event::UpdateNamespace { name, change, create: true, revision: None }).answer.clone() {
+            Some(Answer::Namespace(result)) => result,
             other => panic!("{other:?}"),
         }
     }
@@ -102,6 +117,7 @@ impl Cluster {
         let arrival = Arrival {
             worker: WorkerId::new(name).unwrap(),
             devices: vec![Device::Cpu; slots],
+            labels: self.labels.clone(),
             host: "127.0.0.1".into(),
             version: "0.1.0".into(),
             tasks,
@@ -224,6 +240,7 @@ pub(crate) fn pretrain(slots: u32) -> JobKind {
         global_batch: 64,
         lanes: 8,
         slots,
+        min_slots: slots,
         seed: 0,
     })
 }
@@ -245,7 +262,7 @@ pub(crate) fn finetune() -> JobKind {
 
 pub(crate) fn job(name: &str, depends_on: &[&str], kind: JobKind) -> JobSpec {
     let depends_on = depends_on.iter().map(|needed| JobName::new(*needed).unwrap()).collect();
-    JobSpec { name: JobName::new(name).unwrap(), depends_on, kind }
+    JobSpec { name: JobName::new(name).unwrap(), depends_on, placement: Placement::default(), kind }
 }
 
 pub(crate) fn pipeline(name: &str, jobs: Vec<JobSpec>) -> PipelineSpec {

@@ -47,7 +47,8 @@ proptest! {
 }
 
 /// What histories must show, besides every outcome.
-const SEEN: [&str; 9] = [
+const SEEN: [&str; 10] = [
+    "Reclaimed",
     "Preempted",
     "WorkerLeaves",
     "cause: WorkerLost",

@@ -1,23 +1,27 @@
 //! The world that a coordinator lives in: agents, their processes, the disk that its records go to, and the rules.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use vismae_core::coordinator::Coordinator;
-use vismae_core::device::Device;
+use vismae_core::device::{Device, DeviceKind, PerKind};
 use vismae_core::effect::{Answer, Command, Effects, Record};
 use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
-use vismae_core::ids::{JobId, SlotId, TaskId, WorkerId};
+use vismae_core::ids::{JobId, NamespaceName, SlotId, TaskId, WorkerId};
 use vismae_core::job::JobState;
+use vismae_core::namespace::{Borrowing, NamespaceChange, Usage};
 use vismae_core::reason::Reason;
 use vismae_core::schedule::solve;
-use vismae_core::spec::{Demand, PipelineSpec};
+use vismae_core::spec::{Demand, Labels, PipelineSpec};
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Arrival, HeldTask, Lease, WorkerState};
 
 use crate::cluster::*;
+
+/// Whose pipelines there are: the slots of each, and what it may borrow. The largest gang fits into every one.
+const NAMESPACES: [(&str, u32, Borrowing); 3] =
+    [("default", 3, Borrowing::Unlimited), ("left", 2, Borrowing::UpTo(1)), ("right", 3, Borrowing::Never)];
 
 /// A process of the model, in the slot of an agent.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +72,16 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        let mut world = Self::empty();
+        for (name, cpu, borrowing) in NAMESPACES {
+            let quota = PerKind { cpu: Some(Some(cpu)), cuda: None };
+            let change = NamespaceChange { quota, borrowing: Some(borrowing), max_pending: None };
+            world.say(Event::UpdateNamespace { name: namespace(name), change, create: true, revision: None });
+        }
+        world
+    }
+
+    fn empty() -> Self {
         Self {
             core: Coordinator::new(LEASE),
             now: MonoTime::default(),
@@ -130,8 +144,15 @@ impl World {
     }
 
     fn arrive(&mut self, worker: WorkerId, slots: usize, tasks: Vec<HeldTask>) {
-        let devices = vec![Device::Cpu; slots];
-        self.say(Event::WorkerJoined(Arrival { worker, devices, host: "h".into(), version: "1".into(), tasks }));
+        let (devices, labels) = (vec![Device::Cpu; slots], Labels::new());
+        self.say(Event::WorkerJoined(Arrival {
+            worker,
+            devices,
+            labels,
+            host: "h".into(),
+            version: "1".into(),
+            tasks,
+        }));
     }
 
     /// An agent that was cut off finds the coordinator, and tells it again what may not have arrived.
@@ -174,6 +195,11 @@ impl World {
             Record::Cancelled { pipeline } => format!("cancelled {pipeline}"),
             Record::Job { job, .. } => format!("job {job}"),
             Record::Generation { job, .. } => format!("generation {job}"),
+            Record::Namespace(namespace) => format!("namespace {}", namespace.name),
+            Record::NamespaceDeleted { namespace } => {
+                self.records.remove(&format!("namespace {namespace}"));
+                return;
+            }
             Record::Forgotten { .. } => return,
         };
         self.records.insert(key, record.clone());
@@ -191,7 +217,8 @@ impl World {
                 job("d", &["b", "a"], finetune()),
             ],
         );
-        let spec = PipelineSpec { priority: i32::from(which / 3 % 3), ..spec };
+        let (name, ..) = NAMESPACES[usize::from(which / 9 % 3)];
+        let spec = PipelineSpec { priority: i32::from(which / 3 % 3), namespace: namespace(name), ..spec };
         self.say(Event::SubmitPipeline { spec, request: None });
     }
 
@@ -375,6 +402,11 @@ impl World {
                 }
             }
         }
+        for name in begun.keys().filter_map(|(job, _)| Some(self.core.pipeline(&job.pipeline)?.namespace.clone())) {
+            let used = self.core.usage()[&name].used.cpu;
+            let most = self.core.namespace(&name).unwrap().limits.most(DeviceKind::Cpu);
+            assert!(used <= most || !self.whole, "namespace {name} uses {used} of {most}");
+        }
         // A worker that joins may only be told again what it missed.
         for ((job, size), count) in begun.into_iter().filter(|_| self.whole) {
             assert_eq!(count, size, "{job} was placed in part");
@@ -413,25 +445,38 @@ impl World {
         assert!(self.core.next_deadline().is_none_or(|deadline| deadline > self.now), "something is overdue");
     }
 
-    /// The first job in turn that could run has no room; all others wait behind it.
+    /// Where jobs wait for slots or quota, one of them at least has really no room; all others wait behind one of those.
     fn check_that_nobody_waits_in_vain(&self) {
         let workers = self.core.workers().filter(|worker| worker.state == WorkerState::Active);
         let slots = workers.flat_map(|worker| worker.slots());
         let free: Vec<_> = slots.filter(|(_, slot)| slot.task.is_none()).map(|(id, slot)| (id, slot.device)).collect();
-        let mut pipelines: Vec<_> = self.core.pipelines().filter(|pipeline| !pipeline.is_over()).collect();
-        pipelines.sort_by_key(|pipeline| (Reverse(pipeline.priority), pipeline.number));
-        for job in pipelines.iter().flat_map(|pipeline| &pipeline.jobs) {
-            match &job.state {
-                JobState::Waiting(Reason::Slots { .. }) => {
-                    assert_eq!(solve(job.demand(), &free), None, "{} could run", job.id);
-                    return;
+        let usage = self.core.usage();
+        let waiting = self.core.pipelines().flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
+        let waiting: Vec<_> = waiting.filter(|(_, job)| matches!(job.state, JobState::Waiting(_))).collect();
+        let reason = |id: &JobId| match &self.core.job(id).map(|job| &job.state) {
+            Some(JobState::Waiting(reason)) => Some(reason.clone()),
+            _ => None,
+        };
+        let mut stuck = None;
+        for (pipeline, job) in waiting {
+            let limits = self.core.namespace(&pipeline.namespace).unwrap().limits;
+            let left = PerKind::of(|kind| limits.most(kind).saturating_sub(*usage[&pipeline.namespace].used.get(kind)));
+            match reason(&job.id).unwrap() {
+                Reason::Slots { .. } => {
+                    let can = solve(job.demand(), &free, left).is_some();
+                    stuck = Some(stuck.unwrap_or(false) | !can);
                 }
-                JobState::Waiting(Reason::Queued | Reason::Behind { .. }) => {
-                    panic!("{} waits behind nobody: {}", job.id, job.state)
+                Reason::Quota { .. } => assert_eq!(solve(job.demand(), &free, left), None, "{} could run", job.id),
+                Reason::Behind { job: ahead } => {
+                    let because = reason(&ahead);
+                    let is_reason = matches!(because, Some(Reason::Slots { .. } | Reason::Quota { .. }));
+                    assert!(is_reason, "{} waits behind {ahead}, and that one for {because:?}", job.id);
                 }
+                Reason::Queued => panic!("{} waits for nothing", job.id),
                 _ => {}
             }
         }
+        assert_ne!(stuck, Some(false), "a job could have the slots it waits for");
     }
 
     /// Faults stop: enough workers stay, and every process does what it should, until nothing is left to do.
@@ -457,6 +502,9 @@ impl World {
             }
         }
         assert!(self.core.workers().flat_map(|worker| worker.tasks()).next().is_none(), "a slot is still taken");
+        for (name, usage) in self.core.usage() {
+            assert_eq!(usage, Usage::default(), "namespace {name} still uses something");
+        }
         assert!(self.agents.values().all(|agent| agent.slots.is_empty()));
     }
 
@@ -464,6 +512,10 @@ impl World {
         let jobs = self.core.pipelines().flat_map(|pipeline| &pipeline.jobs).filter(|job| !job.state.is_over());
         jobs.map(|job| format!("{}: {:?}\n", job.id, job.state)).collect()
     }
+}
+
+fn namespace(name: &str) -> NamespaceName {
+    NamespaceName::new(name).unwrap()
 }
 
 fn pick<T>(items: &[T], which: u16) -> Option<&T> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use vismae_core::device::Device;
 use vismae_core::failure::{Cause, Failure};
 use vismae_core::gang::{End, Gang, Member, MemberState};
 use vismae_core::ids::{Generation, JobName, SlotId, WorkerId};
@@ -24,6 +25,7 @@ pub(super) fn write(state: &JobState) -> job_record::State {
                 StopReason::Failed(failure) => stopping::Why::Failed(write_failure(failure)),
                 StopReason::WorkerLeaves(worker) => stopping::Why::WorkerLeaves(worker.to_string()),
                 StopReason::Preempted { by } => stopping::Why::Preempted(by.to_string()),
+                StopReason::Reclaimed { by } => stopping::Why::Reclaimed(by.to_string()),
                 StopReason::Cancelled => stopping::Why::Cancelled(state::Nothing {}),
             }),
         }),
@@ -56,6 +58,7 @@ pub(super) fn read(state: job_record::State) -> Result<JobState, Fault> {
                 stopping::Why::Failed(failure) => StopReason::Failed(read_failure(failure)?),
                 stopping::Why::WorkerLeaves(worker) => StopReason::WorkerLeaves(WorkerId::new(worker).map_err(fault)?),
                 stopping::Why::Preempted(by) => StopReason::Preempted { by: by.parse().map_err(fault)? },
+                stopping::Why::Reclaimed(by) => StopReason::Reclaimed { by: by.parse().map_err(fault)? },
                 stopping::Why::Cancelled(state::Nothing {}) => StopReason::Cancelled,
             },
         },
@@ -90,7 +93,7 @@ fn write_gang(gang: &Gang) -> state::Gang {
         attempt: gang.attempt,
         place_time: Some(date(gang.placed)),
         demand: Some(match gang.demand {
-            Demand::Group(size) => state::gang::Demand::Group(size),
+            Demand::Group { at_most, .. } => state::gang::Demand::Group(at_most),
             Demand::Crew { at_most } => state::gang::Demand::Crew(at_most),
         }),
         members: gang.members.iter().map(write_member).collect(),
@@ -103,7 +106,7 @@ fn read_gang(wire: state::Gang) -> Result<Gang, Fault> {
         attempt: wire.attempt,
         placed: moment(wire.place_time)?,
         demand: match required(wire.demand, "demand")? {
-            state::gang::Demand::Group(size) => Demand::Group(size),
+            state::gang::Demand::Group(size) => Demand::group(size),
             state::gang::Demand::Crew(at_most) => Demand::Crew { at_most },
         },
         members: wire.members.into_iter().map(read_member).collect::<Result<_, _>>()?,
@@ -116,6 +119,7 @@ fn write_member(member: &Member) -> state::Member {
     state::Member {
         worker: member.slot.worker.to_string(),
         slot: member.slot.index,
+        device: member.device.to_string(),
         state: Some(match &member.state {
             MemberState::Starting => State::Starting(state::Nothing {}),
             MemberState::Ready { store_address } => State::Ready(state::Ready { store_address: store_address.clone() }),
@@ -130,6 +134,10 @@ fn read_member(wire: state::Member) -> Result<Member, Fault> {
     use state::member::State;
     Ok(Member {
         slot: SlotId { worker: WorkerId::new(wire.worker).map_err(fault)?, index: wire.slot },
+        device: match wire.device.as_str() {
+            "" => Device::Cpu,
+            device => device.parse().map_err(fault)?,
+        },
         state: match required(wire.state, "member state")? {
             State::Starting(state::Nothing {}) => MemberState::Starting,
             State::Ready(ready) => MemberState::Ready { store_address: ready.store_address },

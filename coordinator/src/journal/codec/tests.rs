@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use vismae_core::device::{Device, PerKind};
 use vismae_core::failure::{Cause, Failure};
 use vismae_core::gang::{End, Gang, Member, MemberState};
 use vismae_core::ids::{JobName, SlotId, WorkerId};
 use vismae_core::job::{JobState, Outcome, StopReason};
+use vismae_core::namespace::{Borrowing, Limits, Namespace};
 use vismae_core::reason::Reason;
 use vismae_core::spec::Demand;
 
@@ -21,8 +23,11 @@ fn failure(cause: Cause) -> Failure {
 }
 
 fn gang(demand: Demand) -> Gang {
-    let member =
-        |worker: &str, index, state| Member { slot: SlotId { worker: WorkerId::new(worker).unwrap(), index }, state };
+    let member = |worker: &str, index, state| Member {
+        slot: SlotId { worker: WorkerId::new(worker).unwrap(), index },
+        device: Device::Cpu,
+        state,
+    };
     let figures = BTreeMap::from([("loss".to_owned(), 0.25)]);
     Gang {
         attempt: 1,
@@ -41,7 +46,7 @@ fn gang(demand: Demand) -> Gang {
 }
 
 fn states() -> Vec<JobState> {
-    let stopping = |why| JobState::Stopping { gang: gang(Demand::Group(6)), why, since: at(9) };
+    let stopping = |why| JobState::Stopping { gang: gang(Demand::group(6)), why, since: at(9) };
     let over = |outcome| JobState::Over { outcome, at: at(10) };
     let backoff =
         Reason::Backoff { until: at(5), pause: Duration::from_secs(4), left: 1, failure: failure(Cause::WorkerLost) };
@@ -49,10 +54,11 @@ fn states() -> Vec<JobState> {
         JobState::Waiting(Reason::Queued),
         JobState::Waiting(backoff),
         JobState::Running(gang(Demand::Crew { at_most: 16 })),
-        JobState::Running(Gang { generation: None, ..gang(Demand::Group(6)) }),
+        JobState::Running(Gang { generation: None, ..gang(Demand::group(6)) }),
         stopping(StopReason::Failed(failure(Cause::Environment))),
         stopping(StopReason::WorkerLeaves(WorkerId::new("w2").unwrap())),
         stopping(StopReason::Preempted { by: "urgent.pretrain".parse().unwrap() }),
+        stopping(StopReason::Reclaimed { by: "urgent.pretrain".parse().unwrap() }),
         stopping(StopReason::Cancelled),
         over(Outcome::Succeeded { figures: BTreeMap::from([("auc".to_owned(), 0.5)]) }),
         over(Outcome::Failed(failure(Cause::Input))),
@@ -97,9 +103,18 @@ fn the_other_records_read_back_as_they_were() {
         Record::Generation { job: "demo.pretrain".parse().unwrap(), membership },
         Record::Cancelled { pipeline },
         golden_pipeline(),
+        namespace(Borrowing::Never),
+        namespace(Borrowing::UpTo(0)),
+        namespace(Borrowing::Unlimited),
+        Record::Namespace(Namespace { name: NamespaceName::default(), limits: Limits::default(), revision: 1 }),
     ] {
         assert_eq!(back(&record), record);
     }
+}
+
+fn namespace(borrowing: Borrowing) -> Record {
+    let limits = Limits { quota: PerKind { cpu: Some(8), cuda: None }, borrowing, max_pending: Some(100) };
+    Record::Namespace(Namespace { name: NamespaceName::new("radiology").unwrap(), limits, revision: 3 })
 }
 
 /// As the first version wrote them: when this breaks, coordinators forget jobs on an update.
@@ -116,8 +131,10 @@ fn what_the_first_form_holds_is_still_read() {
     let pipeline = Key::parse("pipeline/demo").unwrap();
     assert_eq!(decode(pipeline, &hex(include_str!("form_1_pipeline.hex"))).unwrap(), golden_pipeline());
     let running = Key::parse("job/demo.pretrain").unwrap();
-    let expected = job(JobState::Running(gang(Demand::Group(6))));
+    let expected = job(JobState::Running(gang(Demand::group(6))));
     assert_eq!(decode(running, &hex(include_str!("form_1_job.hex"))).unwrap(), expected);
+    let kept = Key::parse("namespace/radiology").unwrap();
+    assert_eq!(decode(kept, &hex("0808 2004 2864 3003")).unwrap(), namespace(Borrowing::UpTo(4)));
 }
 
 fn golden_pipeline() -> Record {
@@ -129,6 +146,8 @@ fn golden_pipeline() -> Record {
         jobs: vec![vismae_proto::v1::JobSpec {
             name: "ingest".into(),
             depends_on: Vec::new(),
+            device: 0,
+            node_labels: Default::default(),
             kind: Some(vismae_proto::v1::job_spec::Kind::Ingest(vismae_proto::v1::IngestSpec {
                 corpus: "phantom".into(),
                 inputs: vec!["phantom".into()],

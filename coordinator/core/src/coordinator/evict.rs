@@ -1,0 +1,147 @@
+//! Gangs that must stop so that another job finds its slots.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::Coordinator;
+use crate::device::PerKind;
+use crate::effect::{Effects, EvictReason};
+use crate::gang::Gang;
+use crate::ids::{JobId, NamespaceName};
+use crate::job::{Eviction, Input, Job, JobState};
+use crate::pipeline::Pipeline;
+use crate::schedule::{Candidate, Right, Room, Shortage, victims};
+use crate::time::MonoTime;
+use crate::worker::WorkerState;
+
+/// A gang that could be stopped, with what its place in the order depends on.
+struct Holder<'a> {
+    pipeline: &'a Pipeline,
+    job: &'a Job,
+    gang: &'a Gang,
+}
+
+impl Holder<'_> {
+    /// The lowest is stopped first, and of equals the one that started last.
+    fn order(&self) -> (i32, Reverse<MonoTime>, &JobId) {
+        (self.pipeline.priority, Reverse(self.gang.placed), &self.job.id)
+    }
+}
+
+impl Coordinator {
+    /// Stops gangs where that gives a job its slots, and no more of them than it takes.
+    pub(super) fn preempt(
+        &mut self,
+        now: MonoTime,
+        job: &JobId,
+        reserved: PerKind<u32>,
+        room: &Room,
+        effects: &mut Effects,
+    ) {
+        for (victim, reason) in self.victims_of(job, reserved, room) {
+            if let Some(victim) = self.job_mut(&victim) {
+                victim.transition(now, Input::Evict(Eviction { by: job.clone(), reason }), effects);
+            }
+        }
+    }
+
+    /// The gangs that would have to stop for a job which finds so many slots free. What is stopping already counts as free: its slots
+    /// come back without another word.
+    ///
+    /// A job within the quota of its namespace may have those stopped that hold slots beyond theirs, whatever their priority, and any
+    /// job those of strictly lower priority in its own namespace. Nobody else's slots are touched.
+    pub(super) fn victims_of(&self, id: &JobId, reserved: PerKind<u32>, room: &Room) -> Vec<(JobId, EvictReason)> {
+        let Some(pipeline) = self.pipeline(&id.pipeline) else { return Vec::new() };
+        let Some(job) = pipeline.job(&id.name) else { return Vec::new() };
+        let (mut stopping, mut running) = (Vec::new(), Vec::new());
+        for pipeline in self.begun.iter().filter_map(|turn| self.pipelines.get(&turn.number)) {
+            for job in &pipeline.jobs {
+                match &job.state {
+                    JobState::Running(gang) => running.push(Holder { pipeline, job, gang }),
+                    JobState::Stopping { gang, .. } => stopping.push(Holder { pipeline, job, gang }),
+                    JobState::Waiting(_) | JobState::Over { .. } => {}
+                }
+            }
+        }
+        running.sort_by(|one, other| one.order().cmp(&other.order()));
+        let mut used = self.used();
+        let mut free = reserved;
+        for holder in &stopping {
+            free = free.plus(self.frees(job, holder.gang, room));
+            if let Some(used) = used.get_mut(&holder.pipeline.namespace) {
+                *used = used.minus(holder.gang.holds());
+            }
+        }
+        let own = running.iter().filter(|holder| {
+            holder.pipeline.namespace == pipeline.namespace && holder.pipeline.priority < pipeline.priority
+        });
+        let own: Vec<Candidate> = own.map(|holder| self.candidate(job, holder, true, room)).collect();
+        let borrowed: Vec<Candidate> = self
+            .borrowers(&pipeline.namespace, &running, used.clone())
+            .map(|holder| self.candidate(job, holder, false, room))
+            .collect();
+
+        let used = used.get(&pipeline.namespace).copied().unwrap_or_default();
+        let limits = self.limits(&pipeline.namespace);
+        let shortage = |right| {
+            let most = PerKind::of(|kind| match right {
+                Right::Own => limits.nominal(kind),
+                Right::Borrowed => limits.most(kind),
+            });
+            Shortage { demand: job.demand(), free, used, most }
+        };
+        let reclaimed: Vec<JobId> = borrowed.iter().map(|candidate| candidate.job.clone()).collect();
+        let reason = |victim: &JobId| match reclaimed.contains(victim) {
+            true => EvictReason::Reclaimed,
+            false => EvictReason::Preempted,
+        };
+        let mut stopped = victims(shortage(Right::Own), borrowed.into_iter().chain(own.iter().cloned()).collect());
+        if stopped.is_empty() {
+            stopped = victims(shortage(Right::Borrowed), own);
+        }
+        stopped
+            .into_iter()
+            .map(|victim| {
+                let why = reason(&victim);
+                (victim, why)
+            })
+            .collect()
+    }
+
+    /// The gangs of other namespaces that hold slots beyond their quotas, in order, as far as that is still so when those before them
+    /// have stopped.
+    fn borrowers<'a>(
+        &'a self,
+        but: &'a NamespaceName,
+        running: &'a [Holder<'a>],
+        mut used: BTreeMap<NamespaceName, PerKind<u32>>,
+    ) -> impl Iterator<Item = &'a Holder<'a>> {
+        running.iter().filter(move |holder| {
+            let Some(used) = used.get_mut(&holder.pipeline.namespace) else { return false };
+            let (borrowed, holds) = (self.limits(&holder.pipeline.namespace).borrowed(*used), holder.gang.holds());
+            let helps = (borrowed.cpu > 0 && holds.cpu > 0) || (borrowed.cuda > 0 && holds.cuda > 0);
+            let is_borrower = holder.pipeline.namespace != *but && helps;
+            if is_borrower {
+                *used = used.minus(holds);
+            }
+            is_borrower
+        })
+    }
+
+    fn candidate(&self, job: &Job, holder: &Holder<'_>, own: bool, room: &Room) -> Candidate {
+        Candidate {
+            job: holder.job.id.clone(),
+            frees: self.frees(job, holder.gang, room),
+            returns: if own { holder.gang.holds() } else { PerKind::default() },
+        }
+    }
+
+    /// The slots of a gang that a job can use when they are free.
+    fn frees(&self, job: &Job, gang: &Gang, room: &Room) -> PerKind<u32> {
+        let live = gang.live(&job.id).filter_map(|(_, slot)| {
+            let worker = self.workers.get(&slot.worker).filter(|worker| worker.state == WorkerState::Active)?;
+            Some((slot.clone(), worker.slots.get(slot.index as usize)?.device))
+        });
+        PerKind::count(live.filter(|seat| room.admits(&job.spec.placement, seat)).map(|(_, device)| device))
+    }
+}

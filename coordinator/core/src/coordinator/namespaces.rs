@@ -1,0 +1,152 @@
+//! Namespaces: what each may use, and what it uses.
+
+use std::collections::BTreeMap;
+
+use super::Coordinator;
+use crate::device::PerKind;
+use crate::effect::{Effects, NamespaceError, Record};
+use crate::ids::NamespaceName;
+use crate::namespace::{Limits, Namespace, NamespaceChange, Usage};
+use crate::pipeline::{Pipeline, Turn};
+
+/// How many pipelines of a namespace are not over.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    open: u32,
+    /// Those of them in which some job has had slots.
+    begun: u32,
+}
+
+impl Coordinator {
+    /// Every namespace, by name.
+    pub fn namespaces(&self) -> impl DoubleEndedIterator<Item = &Namespace> {
+        self.namespaces.values()
+    }
+
+    /// The namespace of that name.
+    pub fn namespace(&self, name: &NamespaceName) -> Option<&Namespace> {
+        self.namespaces.get(name)
+    }
+
+    /// What every namespace uses that has a pipeline which is not over, or that there is.
+    pub fn usage(&self) -> BTreeMap<NamespaceName, Usage> {
+        let used = self.used();
+        let names = self.namespaces.keys().chain(self.tallies.keys());
+        names
+            .map(|name| {
+                let used = used.get(name).copied().unwrap_or_default();
+                let borrowed = self.limits(name).borrowed(used);
+                (name.clone(), Usage { used, borrowed, pending: self.pending(name) })
+            })
+            .collect()
+    }
+
+    /// Makes or changes a namespace.
+    pub(super) fn update_namespace(
+        &mut self,
+        name: NamespaceName,
+        change: &NamespaceChange,
+        create: bool,
+        revision: Option<u64>,
+        effects: &mut Effects,
+    ) -> Result<Namespace, NamespaceError> {
+        let known = self.namespaces.get(&name);
+        let changed = match known {
+            Some(namespace) => {
+                expect(namespace, revision)?;
+                namespace.changed(change)
+            }
+            None if create => Namespace { revision: 1, ..Namespace::new(name.clone()).changed(change) },
+            None => return Err(NamespaceError::Unknown { name }),
+        };
+        if known != Some(&changed) {
+            effects.persist.push(Record::Namespace(changed.clone()));
+            self.namespaces.insert(name, changed.clone());
+        }
+        Ok(changed)
+    }
+
+    /// Forgets a namespace in which nothing is queued or runs.
+    pub(super) fn delete_namespace(
+        &mut self,
+        name: NamespaceName,
+        revision: Option<u64>,
+        effects: &mut Effects,
+    ) -> Result<Namespace, NamespaceError> {
+        let Some(namespace) = self.namespaces.get(&name) else { return Err(NamespaceError::Unknown { name }) };
+        expect(namespace, revision)?;
+        if name == NamespaceName::default() {
+            return Err(NamespaceError::Default { name });
+        }
+        if let Some(tally) = self.tallies.get(&name) {
+            return Err(NamespaceError::InUse { name, open: tally.open });
+        }
+        effects.persist.push(Record::NamespaceDeleted { namespace: name.clone() });
+        self.namespaces.remove(&name).ok_or(NamespaceError::Unknown { name })
+    }
+
+    /// What a namespace may use. One that has no record any more has no limits: its pipelines were accepted once.
+    pub(super) fn limits(&self, name: &NamespaceName) -> Limits {
+        self.namespaces.get(name).map(|namespace| namespace.limits).unwrap_or_default()
+    }
+
+    /// The slots that each namespace holds.
+    pub(super) fn used(&self) -> BTreeMap<NamespaceName, PerKind<u32>> {
+        let mut used: BTreeMap<NamespaceName, PerKind<u32>> = BTreeMap::new();
+        for pipeline in self.begun.iter().filter_map(|turn| self.pipelines.get(&turn.number)) {
+            let held = pipeline.jobs.iter().filter_map(|job| job.state.gang());
+            let held = held.fold(PerKind::default(), |all, gang| gang.holds().plus(all));
+            if held != PerKind::default() {
+                match used.get_mut(&pipeline.namespace) {
+                    Some(all) => *all = all.plus(held),
+                    None => {
+                        used.insert(pipeline.namespace.clone(), held);
+                    }
+                }
+            }
+        }
+        used
+    }
+
+    /// How many pipelines of a namespace wait for their first slot.
+    pub(super) fn pending(&self, name: &NamespaceName) -> u32 {
+        self.tallies.get(name).map_or(0, |tally| tally.open.saturating_sub(tally.begun))
+    }
+
+    /// A pipeline is queued.
+    pub(super) fn opened(&mut self, pipeline: &Pipeline) {
+        if self.open.insert(pipeline.turn()) {
+            self.tallies.entry(pipeline.namespace.clone()).or_default().open += 1;
+        }
+    }
+
+    /// Some job of a pipeline has slots.
+    pub(super) fn began(&mut self, turn: Turn, namespace: &NamespaceName) {
+        if self.begun.insert(turn) {
+            self.tallies.entry(namespace.clone()).or_default().begun += 1;
+        }
+    }
+
+    /// A pipeline is over. Says whether it was not before.
+    pub(super) fn closed(&mut self, turn: Turn) -> bool {
+        let (was_open, had_begun) = (self.open.remove(&turn), self.begun.remove(&turn));
+        let Some(pipeline) = self.pipelines.get(&turn.number).filter(|_| was_open) else { return was_open };
+        if let Some(tally) = self.tallies.get_mut(&pipeline.namespace) {
+            tally.open -= 1;
+            tally.begun -= u32::from(had_begun);
+            if tally.open == 0 {
+                self.tallies.remove(&pipeline.namespace);
+            }
+        }
+        was_open
+    }
+}
+
+fn expect(namespace: &Namespace, revision: Option<u64>) -> Result<(), NamespaceError> {
+    match revision {
+        Some(expected) if expected != namespace.revision => {
+            Err(NamespaceError::Changed { name: namespace.name.clone(), found: namespace.revision, expected })
+        }
+        _ => Ok(()),
+    }
+}
