@@ -83,6 +83,20 @@ impl Coordinator {
         self.jobs.cancel_pipeline(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
+    /// Stops what runs and lets nothing start until it is resumed.
+    pub(crate) async fn suspend(&mut self, name: &str) -> Result<v1::Pipeline, Failure> {
+        let request = v1::SuspendPipelineRequest { name: name.to_owned(), etag: String::new() };
+        let answer = self.jobs.suspend_pipeline(request).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
+    /// Lets a suspended pipeline go on.
+    pub(crate) async fn resume(&mut self, name: &str) -> Result<v1::Pipeline, Failure> {
+        let request = v1::ResumePipelineRequest { name: name.to_owned(), etag: String::new() };
+        let answer = self.jobs.resume_pipeline(request).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
     /// The pipeline now and after every change, until it is over; behind what was seen, where there is a cursor.
     pub(crate) async fn watch(&mut self, name: &str, cursor: &str) -> Result<Streaming<v1::Pipeline>, Failure> {
         let request = v1::WatchPipelineRequest { name: name.to_owned(), cursor: cursor.to_owned() };

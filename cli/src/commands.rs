@@ -11,8 +11,10 @@ mod logs;
 mod namespaces;
 mod phantom;
 mod report;
+mod resume;
 mod run;
 mod submit;
+mod suspend;
 mod tokens;
 mod up;
 mod watch;
@@ -66,6 +68,10 @@ enum Command {
     Logs(logs::Options),
     /// Stop a pipeline at the next step boundary
     Cancel(cancel::Options),
+    /// Stop what a pipeline runs at the next step boundary, until it is resumed
+    Suspend(suspend::Options),
+    /// Let a suspended pipeline go on
+    Resume(resume::Options),
     /// List namespaces, and what each may use and uses; make, change or delete one
     Namespaces(namespaces::Options),
     /// List workers and what their slots run
@@ -102,6 +108,8 @@ impl Cli {
             Command::Watch(options) => watch::run(options, format).await,
             Command::Logs(options) => logs::run(options, format).await,
             Command::Cancel(options) => cancel::run(options, format).await,
+            Command::Suspend(options) => suspend::run(options, format).await,
+            Command::Resume(options) => resume::run(options, format).await,
             Command::Namespaces(options) => namespaces::run(options, format).await,
             Command::Workers(options) => workers::run(options, format).await,
             Command::Certs(options) => certs::run(&options, format),
@@ -184,6 +192,8 @@ impl JobFile {
             inputs: self.inputs.clone(),
             priority: None,
             namespace: None,
+            suspended: false,
+            deadline: None,
             inputs_are_local,
         }
     }

@@ -10,6 +10,7 @@ mod schema;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use vismae_core::ids::NamespaceName;
 use vismae_core::spec::PipelineSpec;
@@ -34,6 +35,10 @@ pub struct Overrides {
     pub priority: Option<i32>,
     /// A namespace in place of the file's own.
     pub namespace: Option<NamespaceName>,
+    /// Whether it is suspended, though the file does not say so.
+    pub suspended: bool,
+    /// A deadline in place of the file's own.
+    pub deadline: Option<Duration>,
     /// Whether the inputs lie on this machine, so that one that is absent is a fault.
     pub inputs_are_local: bool,
 }

@@ -13,6 +13,8 @@ pub(crate) struct PipelineView {
     pub(crate) store: String,
     pub(crate) priority: i32,
     pub(crate) namespace: String,
+    /// Seconds after its creation by which it must be over.
+    pub(crate) deadline: Option<f64>,
     pub(crate) created: Option<String>,
     pub(crate) ended: Option<String>,
     pub(crate) jobs: Vec<JobView>,
@@ -121,6 +123,8 @@ pub(crate) fn state_word(state: v1::State) -> &'static str {
         v1::State::Unspecified => "unknown",
         v1::State::Pending => "pending",
         v1::State::Running => "running",
+        v1::State::Suspending => "suspending",
+        v1::State::Suspended => "suspended",
         v1::State::Cancelling => "cancelling",
         v1::State::Succeeded => "succeeded",
         v1::State::Failed => "failed",
@@ -147,6 +151,11 @@ impl From<&v1::Pipeline> for PipelineView {
             store: pipeline.spec.as_ref().map(|spec| spec.store_url.clone()).unwrap_or_default(),
             priority: pipeline.spec.as_ref().map_or(0, |spec| spec.priority),
             namespace: pipeline.spec.as_ref().map(|spec| spec.namespace.clone()).unwrap_or_default(),
+            deadline: pipeline
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.deadline)
+                .map(|time| time.seconds as f64 + f64::from(time.nanos) / 1e9),
             created: pipeline.create_time.map(|time| time.to_string()),
             ended: pipeline.end_time.map(|time| time.to_string()),
             jobs: pipeline.jobs.iter().map(JobView::from).collect(),

@@ -19,7 +19,7 @@ use vismae_core::ids::PipelineId;
 use vismae_core::namespace::Namespace;
 use vismae_core::worker::Lease;
 
-pub(crate) use handle::{CallError, Handle, NotCancelled, Stopped};
+pub(crate) use handle::{CallError, Handle, NotDone, Stopped};
 
 use crate::clock::Clock;
 use crate::journal::{Journal, JournalError};
@@ -56,8 +56,8 @@ enum Reply {
     None,
     /// A submission.
     Submit(oneshot::Sender<Result<PipelineId, SubmitError>>),
-    /// A cancellation.
-    Cancel(oneshot::Sender<Result<(), NotCancelled>>),
+    /// Who cancels, suspends or resumes a pipeline.
+    Pipeline(oneshot::Sender<Result<(), NotDone>>),
     /// A change of a namespace.
     Namespace(oneshot::Sender<Result<Namespace, NamespaceError>>),
     /// An agent, with the stream that is opened when it is let in.
@@ -176,8 +176,8 @@ impl<J: Journal> Driver<J> {
                     lost.append(&mut self.carry_out(effects, reply));
                 }
                 Step::Refuse(reply) => {
-                    if let Reply::Cancel(waiting) = reply {
-                        waiting.send(Err(NotCancelled::Changed)).ok();
+                    if let Reply::Pipeline(waiting) = reply {
+                        waiting.send(Err(NotDone::Changed)).ok();
                     }
                 }
                 Step::Read(read) => read(&self.core),
@@ -238,8 +238,8 @@ impl<J: Journal> Driver<J> {
                 }
                 waiting.send(result).ok();
             }
-            (Answer::Cancelled(result), Reply::Cancel(waiting)) => {
-                waiting.send(result.map_err(NotCancelled::Core)).ok();
+            (Answer::Pipeline(result), Reply::Pipeline(waiting)) => {
+                waiting.send(result.map_err(NotDone::Core)).ok();
             }
             (Answer::Namespace(result), Reply::Namespace(waiting)) => {
                 waiting.send(result).ok();

@@ -66,6 +66,7 @@ pub struct MemoryJournal {
 struct Kept {
     submission: Option<Record>,
     cancellation: Option<Record>,
+    suspension: Option<Record>,
     jobs: BTreeMap<JobId, Record>,
     generations: BTreeMap<JobId, Record>,
 }
@@ -74,7 +75,7 @@ impl MemoryJournal {
     /// Everything that would be needed to go on, in the order in which it can be taken up.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         let pipelines = self.pipelines.values().flat_map(|kept| {
-            let whole = kept.submission.iter().chain(&kept.cancellation);
+            let whole = kept.submission.iter().chain(&kept.cancellation).chain(&kept.suspension);
             whole.chain(kept.jobs.values()).chain(kept.generations.values())
         });
         self.namespaces.values().chain(pipelines)
@@ -84,6 +85,7 @@ impl MemoryJournal {
         match record {
             Record::Pipeline { spec, .. } => self.kept(&spec.name).submission = Some(record.clone()),
             Record::Cancelled { pipeline } => self.kept(pipeline).cancellation = Some(record.clone()),
+            Record::Suspended { pipeline, .. } => self.kept(pipeline).suspension = Some(record.clone()),
             Record::Job { job, .. } => {
                 self.kept(&job.pipeline).jobs.insert(job.clone(), record.clone());
             }

@@ -12,6 +12,7 @@ use vismae_core::effect::{EvictReason, Fact, FormReason};
 use vismae_core::failure::Cause;
 use vismae_core::ids::JobId;
 use vismae_core::job::{JobState, Outcome};
+use vismae_core::reason::Reason;
 use vismae_core::worker::WorkerState;
 
 const WORKERS: &str = "vismae_workers";
@@ -38,7 +39,7 @@ const IDLE: Duration = Duration::from_secs(120);
 pub(crate) const UPKEEP: Duration = Duration::from_secs(15);
 
 /// Every state of a job, as counted.
-const JOB_STATES: [&str; 6] = ["pending", "running", "cancelling", "succeeded", "failed", "cancelled"];
+const JOB_STATES: [&str; 7] = ["pending", "suspended", "running", "cancelling", "succeeded", "failed", "cancelled"];
 
 /// Metrics can't be recorded, because another recorder is installed in this process.
 #[derive(Debug, thiserror::Error)]
@@ -205,12 +206,13 @@ fn progress(core: &Coordinator, id: &JobId) {
 
 fn word(state: &JobState) -> &'static str {
     match state {
+        JobState::Waiting(Reason::Suspended) => "suspended",
         JobState::Waiting(_) => "pending",
         JobState::Running(_) => "running",
         JobState::Stopping { .. } => "cancelling",
         JobState::Over { outcome, .. } => match outcome {
             Outcome::Succeeded { .. } => "succeeded",
-            Outcome::Failed(_) => "failed",
+            Outcome::Failed(_) | Outcome::Late { .. } => "failed",
             Outcome::Cancelled | Outcome::Abandoned { .. } => "cancelled",
         },
     }

@@ -12,7 +12,8 @@ use vismae_proto::v1::task_command::Command;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{
     CancelPipelineRequest, GetPipelineRequest, ListPipelinesRequest, ListWorkersRequest, LogLine, Progress,
-    ReadLogsRequest, State, Stopped, SubmitPipelineRequest, WatchPipelineRequest,
+    ReadLogsRequest, ResumePipelineRequest, State, Stopped, SubmitPipelineRequest, SuspendPipelineRequest,
+    WatchPipelineRequest,
 };
 use wire::{Agent, Coordinator, demo, in_time, single};
 
@@ -145,6 +146,31 @@ async fn a_check_queues_nothing_and_a_request_sent_twice_is_carried_out_once() {
     assert_eq!(listed().await, ["demo", "demo-2"]);
     request.request_id = "not a uuid".into();
     assert!(explain(&jobs.submit_pipeline(request).await.unwrap_err()).contains("`request_id`"));
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_suspended_pipeline_stops_its_tasks_and_goes_on_when_it_is_resumed() {
+    let coordinator = Coordinator::start().await;
+    let mut agent = Agent::attach(&coordinator, "w0", 1).await;
+    coordinator.submit(&single()).await;
+    let task = agent.started().await;
+    let suspend = || SuspendPipelineRequest { name: "demo".into() };
+    for _ in 0..2 {
+        let view = coordinator.jobs().suspend_pipeline(suspend()).await.unwrap().into_inner();
+        assert_eq!((view.state(), view.jobs[0].state()), (State::Suspending, State::Suspending));
+    }
+    let (_, command) = agent.command().await;
+    assert!(matches!(command, Command::Stop(_)), "{command:?}");
+    agent.report(&task, Event::Stopped(Stopped {})).await;
+    let view = coordinator.watch("demo").await.until("demo.ingest", State::Suspended).await;
+    assert_eq!((view.state(), view.spec.unwrap().suspended), (State::Suspended, true));
+    assert_eq!(view.jobs[0].reason, "the pipeline is suspended");
+    let resume = ResumePipelineRequest { name: "demo".into() };
+    coordinator.jobs().resume_pipeline(resume).await.unwrap();
+    assert_eq!(agent.started().await, "demo.ingest/1/0");
+    let unknown = SuspendPipelineRequest { name: "other".into() };
+    assert_eq!(coordinator.jobs().suspend_pipeline(unknown).await.unwrap_err().code(), Code::NotFound);
     coordinator.stop().await;
 }
 

@@ -141,6 +141,8 @@ fn specification(options: &Options) -> Result<(IngestSpec, String), Failure> {
         jobs: vec![job],
         priority: 0,
         namespace: NamespaceName::default(),
+        suspended: false,
+        deadline: None,
     };
     pipeline.validate().or_fail(Exit::Usage)?;
     Ok((spec, store_url))

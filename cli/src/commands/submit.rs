@@ -1,5 +1,7 @@
 //! `vismae submit`.
 
+use std::time::Duration;
+
 use clap::Args;
 use vismae_core::ids::NamespaceName;
 
@@ -20,14 +22,25 @@ pub(super) struct Options {
     /// Namespace in place of the file's own
     #[arg(short, long, value_name = "NAME", value_parser = |name: &str| NamespaceName::new(name))]
     namespace: Option<NamespaceName>,
+    /// Queue it suspended: it begins when it is resumed
+    #[arg(long)]
+    suspended: bool,
+    /// How long after its submission it must be over, as `12h`, in place of the file's own
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    deadline: Option<Duration>,
     #[command(flatten)]
     at: CoordinatorAddress,
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
     // The workers read the inputs, and may see other disks than this machine does.
-    let overrides =
-        Overrides { priority: options.priority, namespace: options.namespace, ..options.job.overrides(false) };
+    let overrides = Overrides {
+        priority: options.priority,
+        namespace: options.namespace,
+        suspended: options.suspended,
+        deadline: options.deadline,
+        ..options.job.overrides(false)
+    };
     let spec = jobfile::load(&options.job.file, &overrides).or_fail(Exit::Usage)?;
     let pipeline = options.at.connect().await?.submit(&spec).await?;
     format.result(&PipelineView::from(&pipeline), |view| {

@@ -94,7 +94,10 @@ impl Builder<'_> {
         }
         let priority = self.overrides.priority.unwrap_or(self.file.priority);
         let namespace = self.overrides.namespace.as_ref().or(self.file.namespace.as_ref()).cloned().unwrap_or_default();
-        let spec = PipelineSpec { name: self.file.name.clone(), store_url, jobs, priority, namespace };
+        let suspended = self.overrides.suspended || self.file.suspended;
+        let deadline = self.overrides.deadline.or(self.file.deadline.map(|time| time.0));
+        let spec =
+            PipelineSpec { name: self.file.name.clone(), store_url, jobs, priority, namespace, suspended, deadline };
         self.check_rules(&spec);
         Ok((spec, self.faults))
     }

@@ -62,7 +62,8 @@ impl Reading {
 }
 
 /// Which fields a rule on a field looks at besides.
-const RELATED: [(&str, &str); 15] = [
+const RELATED: [(&str, &str); 16] = [
+    ("min_slots", "slots"),
     ("warmup_epochs", "epochs"),
     ("global_batch", "lanes"),
     ("slots", "lanes"),

@@ -1,6 +1,7 @@
 //! The tables and keys of a job file, with the defaults of the keys that may be left out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use deserr::Deserr;
 use vismae_core::device::DeviceKind;
@@ -22,6 +23,10 @@ pub(super) struct File {
     pub(super) priority: i32,
     #[deserr(default, try_from(Option<String>) = namespace_name -> Refusal)]
     pub(super) namespace: Option<NamespaceName>,
+    #[deserr(default)]
+    pub(super) suspended: bool,
+    #[deserr(default)]
+    pub(super) deadline: Option<Time>,
     pub(super) corpus: CorpusTable,
     #[deserr(default)]
     pub(super) model: Option<ModelTable>,
@@ -215,6 +220,16 @@ pub(super) struct XrayRangeWord(pub(super) XrayRange);
 
 fn xray_range(word: &str) -> Result<XrayRangeWord, Refusal> {
     XrayRange::from_word(word).map(XrayRangeWord).ok_or_else(|| none_of(word, &XrayRange::ALL.map(XrayRange::word)))
+}
+
+/// A duration as people write it, `12h`.
+#[derive(Debug, Clone, Copy, Deserr)]
+#[deserr(error = Faults, try_from(&String) = time -> Refusal)]
+pub(super) struct Time(pub(super) Duration);
+
+fn time(text: &str) -> Result<Time, Refusal> {
+    let refused = |error| Refusal(format!("is `{text}`, expected a time such as `12h` or `90m`: {error}"));
+    humantime::parse_duration(text).map(Time).map_err(refused)
 }
 
 /// A kind of device by its word; `any` is no restriction.

@@ -1,9 +1,11 @@
 //! Job files, right and wrong.
 
 use std::path::Path;
+use std::time::Duration;
 
+use vismae_core::device::DeviceKind;
 use vismae_core::ids::NamespaceName;
-use vismae_core::spec::{Initialisation, JobKind, Modality, PipelineSpec, Window, XrayRange};
+use vismae_core::spec::{Demand, Initialisation, JobKind, Modality, PipelineSpec, Placement, Window, XrayRange};
 
 use super::{Overrides, parse};
 
@@ -123,7 +125,7 @@ fn an_unknown_key_a_wrong_type_and_a_broken_rule_are_named_together() {
         faults,
         [
             "11: `pretrain.epohcs` is not a known key, did you mean `epochs`? (known here: `epochs`, `global_batch`, \
-             `lanes`, `slots`, `learning_rate`, `weight_decay`, `warmup_epochs`, `clip_norm`, `seed`, `modalities`, \
+             `lanes`, `slots`, `min_slots`, `learning_rate`, `weight_decay`, `warmup_epochs`, `clip_norm`, `seed`, `device`, `node_labels`, `modalities`, \
              `sources`)",
             "12: `pretrain.global_batch` is 63, expected a multiple of `lanes` = 8",
             "13: `pretrain.slots` is a string \"two\", expected a whole number of 0 or more",
@@ -244,7 +246,7 @@ fn faults_are_told_in_the_words_of_the_file() {
         (
             &[("[pretrain]", "[pretraining]")],
             &[
-                "10: `pretraining` is not a known key, did you mean `pretrain`? (known here: `name`, `store`, `priority`, `namespace`, `corpus`, `model`, `pretrain`, `finetune`)",
+                "10: `pretraining` is not a known key, did you mean `pretrain`? (known here: `name`, `store`, `priority`, `namespace`, `suspended`, `deadline`, `corpus`, `model`, `pretrain`, `finetune`)",
             ],
         ),
     ] {
@@ -304,6 +306,40 @@ fn a_namespace_is_default_unless_the_file_or_the_command_line_says_otherwise() {
     assert_eq!(namespace(&named, Some("oncology")), "oncology");
     let faults = faults_of(&[("store = ", "namespace = \"Radiology\"\nstore = ")]);
     assert!(faults[0].starts_with("3: `namespace` is `Radiology`, expected 1 to 48 of a-z"), "{faults:?}");
+}
+
+#[test]
+fn a_job_says_which_slots_it_may_use_and_how_few_will_do() {
+    let spec = read(&SOUND.replacen(
+        "slots = 2",
+        "slots = 4\nmin_slots = 2\ndevice = \"cuda\"\nnode_labels = {zone = \"a\"}",
+        1,
+    ))
+    .unwrap();
+    let Placement { device, labels } = &spec.jobs[1].placement;
+    assert_eq!((*device, labels["zone"].as_str()), (Some(DeviceKind::Cuda), "a"));
+    assert_eq!(spec.jobs[1].kind.demand(), Demand::Group { at_least: 2, at_most: 4 });
+    assert!(spec.jobs[0].placement.is_open() && read(SOUND).unwrap().jobs[1].kind.demand() == Demand::group(2));
+    let faults =
+        faults_of(&[("slots = 2", "slots = 2\nmin_slots = 3\ndevice = \"tpu\"\nnode_labels = {zone = \"a b\"}")]);
+    assert_eq!(
+        faults,
+        [
+            "14: `pretrain.min_slots` is 3, expected 1 to `slots` = 2",
+            "15: `pretrain.device` is `tpu`, expected one of `cpu`, `cuda`, `any`",
+            "16: `pretrain.node_labels` holds `zone=a b`, expected a key and a value of at most 63 letters, digits, `-`, `_`, `.` and `/`",
+        ]
+    );
+}
+
+#[test]
+fn a_deadline_is_a_time_as_people_write_it() {
+    let spec = read(&SOUND.replacen("store = ", "deadline = \"1h 30m\"\nsuspended = true\nstore = ", 1)).unwrap();
+    assert_eq!((spec.deadline, spec.suspended), (Some(Duration::from_secs(5400)), true));
+    let faults = faults_of(&[("store = ", "deadline = \"soon\"\nstore = ")]);
+    assert!(faults[0].starts_with("3: `deadline` is `soon`, expected a time such as `12h` or `90m`"), "{faults:?}");
+    let faults = faults_of(&[("store = ", "deadline = \"1ms\"\nstore = ")]);
+    assert_eq!(faults, ["3: `deadline` is 0.001 s, expected from 1 s to 1000 days"]);
 }
 
 #[test]

@@ -28,10 +28,10 @@ impl Bars {
     pub(super) fn update(&mut self, pipeline: &Pipeline) {
         for job in &pipeline.jobs {
             match job.state() {
-                State::Running | State::Cancelling => self.running(job),
+                State::Running | State::Cancelling | State::Suspending => self.running(job),
                 State::Succeeded | State::Failed | State::Cancelled => self.ended(job),
                 // A job that is tried again waits without its old bar.
-                State::Pending | State::Unspecified => self.remove(&job.name),
+                State::Pending | State::Suspended | State::Unspecified => self.remove(&job.name),
             }
         }
     }

@@ -48,6 +48,8 @@ pub struct Coordinator {
     namespaces: BTreeMap<NamespaceName, Namespace>,
     /// How many pipelines of each are not over.
     tallies: BTreeMap<NamespaceName, Tally>,
+    /// When those that are not over must be.
+    due: BTreeSet<(MonoTime, u64)>,
     /// Pipelines that are over, in the order they ended.
     ended: VecDeque<u64>,
     workers: BTreeMap<WorkerId, Worker>,
@@ -73,6 +75,7 @@ impl Coordinator {
             begun: BTreeSet::new(),
             namespaces: BTreeMap::from([(NamespaceName::default(), Namespace::new(NamespaceName::default()))]),
             tallies: BTreeMap::new(),
+            due: BTreeSet::new(),
             ended: VecDeque::new(),
             workers: BTreeMap::new(),
             leases_until: MonoTime::default(),
@@ -93,7 +96,13 @@ impl Coordinator {
                 effects.answer = Some(Answer::Submitted(self.submit(now, spec, request, effects)));
             }
             Event::CancelPipeline { pipeline } => {
-                effects.answer = Some(Answer::Cancelled(self.cancel(now, pipeline, effects)));
+                effects.answer = Some(Answer::Pipeline(self.cancel(now, pipeline, effects)));
+            }
+            Event::SuspendPipeline { pipeline } => {
+                effects.answer = Some(Answer::Pipeline(self.suspend(now, pipeline, true, effects)));
+            }
+            Event::ResumePipeline { pipeline } => {
+                effects.answer = Some(Answer::Pipeline(self.suspend(now, pipeline, false, effects)));
             }
             Event::UpdateNamespace { name, change, create, revision } => {
                 effects.answer =
@@ -149,7 +158,8 @@ impl Coordinator {
     pub fn next_deadline(&self) -> Option<MonoTime> {
         let leases = (!self.workers.is_empty()).then_some(self.leases_until);
         let jobs = self.begun_jobs().filter_map(|job| job.state.deadline());
-        jobs.chain(leases).chain(self.return_deadline()).min()
+        let due = self.due.first().map(|(at, _)| *at);
+        jobs.chain(leases).chain(self.return_deadline()).chain(due).min()
     }
 
     /// The pipeline of that name.

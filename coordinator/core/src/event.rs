@@ -22,8 +22,18 @@ pub enum Event {
         /// The client's name for the request.
         request: Option<RequestId>,
     },
-    /// A user wants a pipeline to end. Answered by [`Answer::Cancelled`](crate::effect::Answer::Cancelled).
+    /// A user wants a pipeline to end. Answered by [`Answer::Pipeline`](crate::effect::Answer::Pipeline).
     CancelPipeline {
+        /// The pipeline.
+        pipeline: PipelineId,
+    },
+    /// A user wants a pipeline to hold no slots until it is resumed. Answered by [`Answer::Pipeline`](crate::effect::Answer::Pipeline).
+    SuspendPipeline {
+        /// The pipeline.
+        pipeline: PipelineId,
+    },
+    /// A user wants a suspended pipeline to go on. Answered by [`Answer::Pipeline`](crate::effect::Answer::Pipeline).
+    ResumePipeline {
         /// The pipeline.
         pipeline: PipelineId,
     },

@@ -104,6 +104,13 @@ pub enum StopReason {
         /// That job.
         by: JobId,
     },
+    /// The pipeline is suspended; it goes on when that is resumed, and no failure is counted.
+    Suspended,
+    /// The pipeline is not over by its deadline.
+    Late {
+        /// So long after its submission.
+        after: Duration,
+    },
     /// The pipeline was cancelled.
     Cancelled,
 }
@@ -118,6 +125,11 @@ pub enum Outcome {
     },
     /// It can't be done.
     Failed(Failure),
+    /// The pipeline was not over by its deadline.
+    Late {
+        /// So long after its submission.
+        after: Duration,
+    },
     /// The pipeline was cancelled before it was done.
     Cancelled,
     /// A job it needs did not succeed.
@@ -195,6 +207,9 @@ impl fmt::Display for JobState {
             Self::Over { outcome, .. } => match outcome {
                 Outcome::Succeeded { .. } => Ok(()),
                 Outcome::Failed(failure) => failure.fmt(f),
+                Outcome::Late { after } => {
+                    write!(f, "was not over {} s after its pipeline's submission", after.as_secs_f64())
+                }
                 Outcome::Cancelled => f.write_str("the pipeline was cancelled"),
                 Outcome::Abandoned { because } => write!(f, "cancelled because `{because}` did not succeed"),
             },
@@ -209,6 +224,14 @@ impl fmt::Display for StopReason {
             Self::WorkerLeaves(worker) => write!(f, "worker `{worker}` leaves"),
             Self::Preempted { by } => write!(f, "`{by}` has a higher priority and needs its slots"),
             Self::Reclaimed { by } => write!(f, "borrowed slots were reclaimed by `{by}`"),
+            Self::Suspended => f.write_str("the pipeline is suspended"),
+            Self::Late { after } => {
+                write!(
+                    f,
+                    "the pipeline is not over {} s after its submission, which is its deadline",
+                    after.as_secs_f64()
+                )
+            }
             Self::Cancelled => f.write_str("the pipeline was cancelled"),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::time::Duration;
 
 use crate::event::RequestId;
 use crate::ids::{JobId, JobName, NamespaceName, PipelineId};
@@ -22,6 +23,10 @@ pub struct Pipeline {
     pub priority: i32,
     /// Whose it is.
     pub namespace: NamespaceName,
+    /// Whether it holds no slots until it is resumed.
+    pub suspended: bool,
+    /// How long after its submission it must be over.
+    pub deadline: Option<Duration>,
     /// Its place in the queue: smaller is earlier.
     pub number: u64,
     /// The request that submitted it.
@@ -47,6 +52,10 @@ pub enum PipelineState {
     Pending,
     /// Some job has started.
     Running,
+    /// It is to hold no slots, and some task has not stopped yet.
+    Suspending,
+    /// It holds no slots until it is resumed.
+    Suspended,
     /// It was cancelled, and some task has not stopped yet.
     Cancelling,
     /// Every job succeeded.
@@ -59,18 +68,32 @@ pub enum PipelineState {
 
 impl Pipeline {
     pub(crate) fn new(spec: PipelineSpec, number: u64, request: Option<RequestId>, created: MonoTime) -> Self {
-        let (id, priority, namespace) = (spec.name, spec.priority, spec.namespace);
-        let jobs = spec
-            .jobs
-            .into_iter()
-            .map(|job| Job::new(JobId { pipeline: id.clone(), name: job.name.clone() }, job))
-            .collect();
-        Self { id, store_url: spec.store_url, jobs, priority, namespace, number, request, created, cancelled: false }
+        let PipelineSpec { name: id, store_url, jobs, priority, namespace, suspended, deadline } = spec;
+        let jobs =
+            jobs.into_iter().map(|job| Job::new(JobId { pipeline: id.clone(), name: job.name.clone() }, job)).collect();
+        Self {
+            id,
+            store_url,
+            jobs,
+            priority,
+            namespace,
+            suspended,
+            deadline,
+            number,
+            request,
+            created,
+            cancelled: false,
+        }
     }
 
     /// When its turn is among those that wait.
     pub(crate) fn turn(&self) -> Turn {
         Turn { priority: Reverse(self.priority), number: self.number }
+    }
+
+    /// When it is ended if it is not over.
+    pub(crate) fn due(&self) -> Option<MonoTime> {
+        self.deadline.map(|deadline| self.created.after(deadline))
     }
 
     /// What was asked for, under the name it is known by.
@@ -81,6 +104,8 @@ impl Pipeline {
             jobs: self.jobs.iter().map(|job| job.spec.clone()).collect(),
             priority: self.priority,
             namespace: self.namespace.clone(),
+            suspended: self.suspended,
+            deadline: self.deadline,
         }
     }
 
@@ -98,13 +123,16 @@ impl Pipeline {
         let outcomes: Vec<_> = self.jobs.iter().filter_map(|job| job.state.outcome()).collect();
         if outcomes.len() < self.jobs.len() {
             let begun = self.jobs.iter().any(|job| job.attempts > 0);
-            return match (self.cancelled, begun) {
+            let holds = self.jobs.iter().any(|job| job.state.gang().is_some());
+            return match (self.cancelled, self.suspended) {
                 (true, _) => PipelineState::Cancelling,
-                (false, true) => PipelineState::Running,
+                (false, true) if holds => PipelineState::Suspending,
+                (false, true) => PipelineState::Suspended,
+                (false, false) if begun => PipelineState::Running,
                 (false, false) => PipelineState::Pending,
             };
         }
-        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_))) {
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_) | Outcome::Late { .. })) {
             PipelineState::Failed
         } else if outcomes.iter().all(|outcome| matches!(outcome, Outcome::Succeeded { .. })) {
             PipelineState::Succeeded
@@ -150,14 +178,24 @@ impl Pipeline {
 
 impl PipelineState {
     /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Pending, Self::Running, Self::Cancelling, Self::Succeeded, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Running,
+        Self::Suspending,
+        Self::Suspended,
+        Self::Cancelling,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+    ];
 
     /// The word it is shown by.
     pub fn word(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Running => "running",
+            Self::Suspending => "suspending",
+            Self::Suspended => "suspended",
             Self::Cancelling => "cancelling",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",

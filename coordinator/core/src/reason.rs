@@ -14,6 +14,8 @@ use crate::time::MonoTime;
 pub enum Reason {
     /// It was just submitted.
     Queued,
+    /// Its pipeline is suspended.
+    Suspended,
     /// Jobs it needs have not succeeded yet.
     Dependencies {
         /// Those jobs, in the order they were written.
@@ -83,6 +85,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Queued => f.write_str("was just queued"),
+            Self::Suspended => f.write_str("the pipeline is suspended"),
             Self::Dependencies { missing } => {
                 f.write_str("waits for ")?;
                 for (index, job) in missing.iter().enumerate() {

@@ -16,11 +16,17 @@ pub use placement::{LABEL_MAX, LABELS_MAX, Labels, Placement, label_fault};
 pub use pretrain::{OptimiserSpec, PretrainSpec};
 pub use violation::{Violation, Violations};
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use crate::ids::{JobName, NamespaceName, PipelineId};
 use crate::spelling;
 
 /// The highest priority of a pipeline, and the lowest below zero.
 pub const PRIORITY_MAX: i32 = 1000;
+
+/// How soon a pipeline may have to be over: long enough to be seen, and short enough to be a date.
+const DEADLINES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(1000 * 86_400);
 
 /// A DAG of jobs over one object store.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +41,10 @@ pub struct PipelineSpec {
     pub priority: i32,
     /// Whose it is. Names of pipelines are unique over all namespaces.
     pub namespace: NamespaceName,
+    /// Whether it waits to be resumed before it begins.
+    pub suspended: bool,
+    /// How long after its submission it must be over; it is ended as failed then. For ever when absent.
+    pub deadline: Option<Duration>,
 }
 
 /// One job of a pipeline.
@@ -123,6 +133,14 @@ impl PipelineSpec {
         violations.require(!self.jobs.is_empty(), "jobs", || "is empty, expected at least one job".to_owned());
         violations.require(self.priority.unsigned_abs() <= PRIORITY_MAX.unsigned_abs(), "priority", || {
             format!("is {}, expected -{PRIORITY_MAX} to {PRIORITY_MAX}", self.priority)
+        });
+        violations.require(self.deadline.is_none_or(|deadline| DEADLINES.contains(&deadline)), "deadline", || {
+            let seconds = self.deadline.unwrap_or_default().as_secs_f64();
+            format!(
+                "is {seconds} s, expected from {} s to {} days",
+                DEADLINES.start().as_secs(),
+                DEADLINES.end().as_secs() / 86_400
+            )
         });
         self.check_graph(&mut violations);
         for job in &self.jobs {

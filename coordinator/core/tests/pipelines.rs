@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cluster::*;
 use vismae_core::coordinator::KEPT_PIPELINES;
-use vismae_core::effect::{CancelError, Command, Record, SubmitError};
+use vismae_core::effect::{Command, PipelineError, Record, SubmitError};
 use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::Generation;
@@ -197,7 +197,7 @@ fn cancelling_forgets_what_waits_and_waits_for_what_runs() {
     assert_eq!(cluster.core.pipeline(&id).unwrap().state(), PipelineState::Cancelled);
     let error = cluster.cancel("demo").unwrap_err();
     assert_eq!(error.to_string(), "pipeline `demo` is over already: `cancelled`");
-    assert!(matches!(cluster.cancel("nobody"), Err(CancelError::Unknown(_))));
+    assert!(matches!(cluster.cancel("nobody"), Err(PipelineError::Unknown(_))));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use vismae_core::coordinator::Coordinator;
-use vismae_core::effect::{CancelError, JoinError, NamespaceError, SubmitError};
+use vismae_core::effect::{JoinError, NamespaceError, PipelineError, SubmitError};
 use vismae_core::event::{Event, RequestId};
 use vismae_core::ids::PipelineId;
 use vismae_core::namespace::Namespace;
@@ -32,12 +32,12 @@ pub(crate) enum CallError<E> {
     Stopped(#[from] Stopped),
 }
 
-/// Why a pipeline was not cancelled.
+/// Why nothing was done to a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotCancelled {
+pub(crate) enum NotDone {
     /// The core refused.
     #[error(transparent)]
-    Core(#[from] CancelError),
+    Core(#[from] PipelineError),
     /// It does not look as it was to.
     #[error("the pipeline has changed")]
     Changed,
@@ -68,18 +68,18 @@ impl Handle {
         self.call(Event::SubmitPipeline { spec, request }, Reply::Submit).await
     }
 
-    /// Ends a pipeline before it is done, if the core looks as it must at that moment. The closure runs on the driver's task.
+    /// Cancels, suspends or resumes a pipeline, if the core looks as it must at that moment. The closure runs on the driver's task.
     ///
     /// # Errors
-    /// When there is no such pipeline, or nothing left of it to cancel, or it looks otherwise.
-    pub(crate) async fn cancel(
+    /// When there is no such pipeline, or it is over, or it looks otherwise.
+    pub(crate) async fn act(
         &self,
-        pipeline: PipelineId,
+        event: Event,
         only_if: impl FnOnce(&Coordinator) -> bool + Send + 'static,
-    ) -> Result<(), CallError<NotCancelled>> {
+    ) -> Result<(), CallError<NotDone>> {
         let (waiting, answer) = oneshot::channel();
-        let (event, reply) = (Event::CancelPipeline { pipeline }, Reply::Cancel(waiting));
-        self.requests.send(Request::TakeIf(Box::new(only_if), event, reply)).await.map_err(|_| Stopped)?;
+        let request = Request::TakeIf(Box::new(only_if), event, Reply::Pipeline(waiting));
+        self.requests.send(request).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)?.map_err(CallError::Refused)
     }
 

@@ -29,6 +29,7 @@ pub struct CorruptRecord {
 pub(super) enum Key {
     Pipeline(PipelineId),
     Cancelled(PipelineId),
+    Suspended(PipelineId),
     Job(JobId),
     Generation(JobId),
     Namespace(NamespaceName),
@@ -50,6 +51,7 @@ impl Key {
         match self {
             Self::Pipeline(pipeline) => format!("pipeline/{pipeline}"),
             Self::Cancelled(pipeline) => format!("cancelled/{pipeline}"),
+            Self::Suspended(pipeline) => format!("suspended/{pipeline}"),
             Self::Job(job) => format!("job/{job}"),
             Self::Generation(job) => format!("generation/{job}"),
             Self::Namespace(namespace) => format!("namespace/{namespace}"),
@@ -59,7 +61,7 @@ impl Key {
     /// The pipeline that it is a part of, if it is.
     pub(super) fn pipeline(&self) -> Option<&PipelineId> {
         match self {
-            Self::Pipeline(pipeline) | Self::Cancelled(pipeline) => Some(pipeline),
+            Self::Pipeline(pipeline) | Self::Cancelled(pipeline) | Self::Suspended(pipeline) => Some(pipeline),
             Self::Job(job) | Self::Generation(job) => Some(&job.pipeline),
             Self::Namespace(_) => None,
         }
@@ -73,6 +75,7 @@ impl Key {
         match kind {
             "pipeline" => pipeline().map(Self::Pipeline),
             "cancelled" => pipeline().map(Self::Cancelled),
+            "suspended" => pipeline().map(Self::Suspended),
             "job" => job().map(Self::Job),
             "generation" => job().map(Self::Generation),
             "namespace" => NamespaceName::new(name).map(Self::Namespace).map_err(|error| corrupt(&error)),
@@ -95,6 +98,10 @@ pub(super) fn encode(record: &Record) -> Change {
         }
         Record::Cancelled { pipeline } => {
             Change::Put(Key::Cancelled(pipeline.clone()), state::CancelledRecord {}.encode_to_vec())
+        }
+        Record::Suspended { pipeline, suspended } => {
+            let record = state::SuspendedRecord { suspended: *suspended };
+            Change::Put(Key::Suspended(pipeline.clone()), record.encode_to_vec())
         }
         Record::Job { job, attempts, failures, fruitless, generation, started, state } => {
             let record = state::JobRecord {
@@ -146,6 +153,10 @@ fn read(key: Key, bytes: &[u8]) -> Result<Record, Fault> {
             }
         }
         Key::Cancelled(pipeline) => Record::Cancelled { pipeline },
+        Key::Suspended(pipeline) => {
+            let record: state::SuspendedRecord = message(bytes)?;
+            Record::Suspended { pipeline, suspended: record.suspended }
+        }
         Key::Job(job) => {
             let record: state::JobRecord = message(bytes)?;
             Record::Job {

@@ -84,6 +84,7 @@ impl DurableJournal {
     ) -> Result<(), slatedb::Error> {
         batch.delete(Key::Pipeline(pipeline.clone()).path());
         batch.delete(Key::Cancelled(pipeline.clone()).path());
+        batch.delete(Key::Suspended(pipeline.clone()).path());
         for kind in ["job", "generation"] {
             let mut jobs = self.db.scan_prefix(format!("{kind}/{pipeline}."), ..).await?;
             while let Some(entry) = jobs.next().await? {

@@ -1,27 +1,28 @@
 //! `JobService`.
 
 mod log;
+mod permission;
 mod watch;
 
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 use vismae_core::coordinator::Coordinator;
-use vismae_core::effect::{CancelError, SubmitError};
+use vismae_core::effect::{PipelineError, SubmitError};
+use vismae_core::event::Event;
 use vismae_core::ids::PipelineId;
-use vismae_core::pipeline::Pipeline as CorePipeline;
-use vismae_core::spec::{PipelineSpec, Violations};
+use vismae_core::spec::Violations;
 use vismae_proto::v1::job_service_server::JobService;
 use vismae_proto::v1::{
     CancelPipelineRequest, GetPipelineRequest, ListPipelinesRequest, ListPipelinesResponse, LogLine, Pipeline,
-    ReadLogsRequest, SubmitPipelineRequest, WatchPipelineRequest,
+    ReadLogsRequest, ResumePipelineRequest, SubmitPipelineRequest, SuspendPipelineRequest, WatchPipelineRequest,
 };
 use vismae_proto::{convert, status};
 
 use super::filter::Filter;
 use super::order::{Order, Place};
-use super::{Context, caller, denied, fields, paging, stopped};
+use super::{Context, caller, fields, paging, stopped};
 use crate::access::{Caller, Role};
-use crate::driver::{CallError, Handle, NotCancelled};
+use crate::driver::{CallError, Handle, NotDone};
 use crate::logs;
 
 /// Takes pipelines in, and shows what becomes of them.
@@ -33,6 +34,33 @@ pub(crate) struct Jobs {
 impl Jobs {
     pub(super) fn new(context: Context) -> Self {
         Self { context }
+    }
+
+    /// Does something to a pipeline, and shows it.
+    /// Does something to a pipeline that still looks as it was seen.
+    async fn act(
+        &self,
+        caller: &Caller,
+        name: &str,
+        etag: String,
+        event: impl FnOnce(PipelineId) -> Event,
+    ) -> Result<Response<Pipeline>, Status> {
+        let id = pipeline_id(name)?;
+        permission::require(&self.context, caller, &id, Role::Submitter).await?;
+        let (handle, seen, viewer) = (self.context.handle.clone(), id.clone(), caller.clone());
+        // One that is not there is the core's to refuse.
+        let looks_so = move |core: &Coordinator| {
+            etag.is_empty() || view(&handle, core, &viewer, &seen).is_none_or(|now| convert::sealed(now).etag == etag)
+        };
+        match self.context.handle.act(event(id.clone()), looks_so).await {
+            Ok(()) => show(&self.context, caller, id).await.map(Response::new),
+            Err(CallError::Refused(NotDone::Changed)) => Err(status::changed("pipeline", id.as_str())),
+            Err(CallError::Refused(NotDone::Core(PipelineError::Unknown(id)))) => {
+                Err(unknown(&self.context, caller, &id).await)
+            }
+            Err(CallError::Refused(NotDone::Core(error))) => Err(status::not_now(&error)),
+            Err(CallError::Stopped(gone)) => Err(stopped(gone)),
+        }
     }
 }
 
@@ -47,7 +75,7 @@ impl JobService for Jobs {
         let invalid = |violations: Violations| status::invalid(&violations);
         let (spec, request_id) = convert::submission_from_wire(&request).map_err(invalid)?;
         caller.acts_on(|| format!("namespaces/{}/pipelines/{}", spec.namespace, spec.name));
-        self.allow_submission(&caller, &spec)?;
+        permission::submit(&self.context, &caller, &spec)?;
         if request.validate_only {
             let checked = self.context.handle.read(move |core| core.check(&spec));
             checked.await.map_err(stopped)?.map_err(refused)?;
@@ -79,7 +107,7 @@ impl JobService for Jobs {
         let handle = self.context.handle.clone();
         let arguments = arguments.map(str::to_owned);
         let response = self.context.handle.read(move |core| {
-            let visible = core.pipelines().filter(|pipeline| sees(&caller, pipeline));
+            let visible = core.pipelines().filter(|pipeline| permission::sees(&caller, pipeline));
             let wanted = visible.filter(|pipeline| filter.holds(pipeline));
             let placed = wanted.map(|pipeline| (order.place(pipeline, pipeline.number), pipeline));
             let rest = placed.filter(|(place, _)| after.as_ref().is_none_or(|after| place > after));
@@ -98,22 +126,19 @@ impl JobService for Jobs {
     async fn cancel_pipeline(&self, request: Request<CancelPipelineRequest>) -> Result<Response<Pipeline>, Status> {
         let caller = caller(&request)?;
         let CancelPipelineRequest { name, etag } = request.into_inner();
-        let id = pipeline_id(&name)?;
-        allow(&self.context, &caller, &id, Role::Submitter).await?;
-        let (handle, seen, viewer) = (self.context.handle.clone(), id.clone(), caller.clone());
-        // One that is not there is the core's to refuse.
-        let looks_so = move |core: &Coordinator| {
-            etag.is_empty() || view(&handle, core, &viewer, &seen).is_none_or(|now| convert::sealed(now).etag == etag)
-        };
-        match self.context.handle.cancel(id.clone(), looks_so).await {
-            Ok(()) => show(&self.context, &caller, id).await.map(Response::new),
-            Err(CallError::Refused(NotCancelled::Changed)) => Err(status::changed("pipeline", id.as_str())),
-            Err(CallError::Refused(NotCancelled::Core(CancelError::Unknown(id)))) => {
-                Err(unknown(&self.context, &caller, &id).await)
-            }
-            Err(CallError::Refused(NotCancelled::Core(error))) => Err(status::not_now(&error)),
-            Err(CallError::Stopped(gone)) => Err(stopped(gone)),
-        }
+        self.act(&caller, &name, etag, |pipeline| Event::CancelPipeline { pipeline }).await
+    }
+
+    async fn suspend_pipeline(&self, request: Request<SuspendPipelineRequest>) -> Result<Response<Pipeline>, Status> {
+        let caller = caller(&request)?;
+        let SuspendPipelineRequest { name, etag } = request.into_inner();
+        self.act(&caller, &name, etag, |pipeline| Event::SuspendPipeline { pipeline }).await
+    }
+
+    async fn resume_pipeline(&self, request: Request<ResumePipelineRequest>) -> Result<Response<Pipeline>, Status> {
+        let caller = caller(&request)?;
+        let ResumePipelineRequest { name, etag } = request.into_inner();
+        self.act(&caller, &name, etag, |pipeline| Event::ResumePipeline { pipeline }).await
     }
 
     async fn watch_pipeline(
@@ -123,7 +148,7 @@ impl JobService for Jobs {
         let caller = caller(&request)?;
         let WatchPipelineRequest { name, cursor } = request.into_inner();
         let id = pipeline_id(&name)?;
-        allow(&self.context, &caller, &id, Role::Viewer).await?;
+        permission::require(&self.context, &caller, &id, Role::Viewer).await?;
         watch::stream(self.context.clone(), caller, id, cursor).await.map(Response::new)
     }
 
@@ -137,37 +162,8 @@ impl JobService for Jobs {
                 Some(cursor.parse::<logs::Place>().map_err(|error| status::invalid(&Violations::of("cursor", error)))?)
             }
         };
-        allow(&self.context, &caller, &job.pipeline, Role::Viewer).await?;
+        permission::require(&self.context, &caller, &job.pipeline, Role::Viewer).await?;
         log::stream(self.context.clone(), job, request.follow, from).await.map(Response::new)
-    }
-}
-
-impl Jobs {
-    /// Whether a caller may submit this: into its namespace, with its priority, to its store.
-    fn allow_submission(&self, caller: &Caller, spec: &PipelineSpec) -> Result<(), Status> {
-        // What is above the others has their pipelines stopped.
-        let needed = if spec.priority > 0 { Role::Operator } else { Role::Submitter };
-        caller.require(needed, spec.namespace.as_str()).map_err(denied)?;
-        let Some(access) = &self.context.access else { return Ok(()) };
-        let allowed = access.borrow().allows_store(spec.namespace.as_str(), &spec.store_url);
-        allowed.map_err(|problem| status::invalid(&Violations::of("store_url", problem)))
-    }
-}
-
-fn sees(caller: &Caller, pipeline: &CorePipeline) -> bool {
-    caller.has(Role::Viewer, pipeline.namespace.as_str())
-}
-
-/// Demands a role in the namespace of a pipeline. To somebody who may not even see it, it does not exist.
-async fn allow(context: &Context, caller: &Caller, id: &PipelineId, role: Role) -> Result<(), Status> {
-    caller.acts_on(|| format!("pipelines/{id}"));
-    let wanted = id.clone();
-    let namespace = context.handle.read(move |core| core.pipeline(&wanted).map(|pipeline| pipeline.namespace.clone()));
-    match namespace.await.map_err(stopped)? {
-        Some(namespace) if caller.has(Role::Viewer, namespace.as_str()) => {
-            caller.require(role, namespace.as_str()).map_err(denied)
-        }
-        _ => Err(unknown(context, caller, id).await),
     }
 }
 
@@ -205,7 +201,7 @@ async fn show(context: &Context, caller: &Caller, id: PipelineId) -> Result<Pipe
 
 /// A pipeline, as far as the caller may see it.
 fn view(handle: &Handle, core: &Coordinator, caller: &Caller, id: &PipelineId) -> Option<Pipeline> {
-    let pipeline = core.pipeline(id).filter(|pipeline| sees(caller, pipeline))?;
+    let pipeline = core.pipeline(id).filter(|pipeline| permission::sees(caller, pipeline))?;
     Some(convert::pipeline_view(pipeline, |moment| handle.date(moment)))
 }
 
@@ -213,7 +209,7 @@ fn view(handle: &Handle, core: &Coordinator, caller: &Caller, id: &PipelineId) -
 async fn unknown(context: &Context, caller: &Caller, id: &PipelineId) -> Status {
     let caller = caller.clone();
     let names = move |core: &Coordinator| {
-        let visible = core.pipelines().rev().filter(|pipeline| sees(&caller, pipeline));
+        let visible = core.pipelines().rev().filter(|pipeline| permission::sees(&caller, pipeline));
         visible.map(|pipeline| pipeline.id.clone()).collect::<Vec<_>>()
     };
     match context.handle.read(names).await {

@@ -287,6 +287,8 @@ fn named(jobs: Vec<JobSpec>) -> PipelineSpec {
         jobs,
         priority: 0,
         namespace: NamespaceName::default(),
+        suspended: false,
+        deadline: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Specifications from the wire.
 
+use std::time::Duration;
+
 use vismae_core::device::DeviceKind;
 use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{
@@ -27,6 +29,8 @@ pub fn pipeline_from_wire(wire: &v1::PipelineSpec) -> Result<PipelineSpec, Viola
         "" => Some(NamespaceName::default()),
         name => fields.value("namespace", NamespaceName::new(name)),
     };
+    let deadline = wire.deadline.map(|deadline| fields.value("deadline", Duration::try_from(deadline)));
+    let deadline = deadline.map_or(Some(None), |read| read.map(Some));
     let jobs: Vec<_> = wire.jobs.iter().enumerate().map(|(index, spec)| job(&mut fields, index, spec)).collect();
     let jobs = jobs.into_iter().collect::<Option<_>>();
     let read = || {
@@ -36,6 +40,8 @@ pub fn pipeline_from_wire(wire: &v1::PipelineSpec) -> Result<PipelineSpec, Viola
             jobs: jobs?,
             priority: wire.priority,
             namespace: namespace?,
+            suspended: wire.suspended,
+            deadline: deadline?,
         })
     };
     finish(violations, read())

@@ -17,6 +17,8 @@ pub fn pipeline_to_wire(spec: &PipelineSpec) -> v1::PipelineSpec {
         jobs: spec.jobs.iter().map(job_to_wire).collect(),
         priority: spec.priority,
         namespace: spec.namespace.to_string(),
+        suspended: spec.suspended,
+        deadline: spec.deadline.and_then(|deadline| deadline.try_into().ok()),
     }
 }
 

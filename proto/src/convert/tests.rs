@@ -86,6 +86,8 @@ fn pipeline() -> PipelineSpec {
         ],
         priority: 7,
         namespace: NamespaceName::new("radiology").unwrap(),
+        suspended: true,
+        deadline: Some(std::time::Duration::from_millis(1500)),
     }
 }
 

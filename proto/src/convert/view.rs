@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use vismae_core::ids::Generation;
-use vismae_core::job::{Job, JobState, Outcome};
+use vismae_core::job::{Job, JobState, Outcome, StopReason};
 use vismae_core::pipeline::{Pipeline, PipelineState};
+use vismae_core::reason::Reason;
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Worker, WorkerState};
 
@@ -52,8 +53,10 @@ pub fn worker_view(worker: &Worker, clock: impl Fn(MonoTime) -> SystemTime) -> v
 
 fn job_view(job: &Job, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Job {
     let (state, end_time) = match &job.state {
+        JobState::Waiting(Reason::Suspended) => (v1::State::Suspended, None),
         JobState::Waiting(_) => (v1::State::Pending, None),
         JobState::Running(_) => (v1::State::Running, None),
+        JobState::Stopping { why: StopReason::Suspended, .. } => (v1::State::Suspending, None),
         JobState::Stopping { .. } => (v1::State::Cancelling, None),
         JobState::Over { outcome, at } => (outcome_state(outcome), Some(clock(*at).into())),
     };
@@ -83,7 +86,7 @@ fn figures(state: &JobState) -> BTreeMap<String, f64> {
 fn outcome_state(outcome: &Outcome) -> v1::State {
     match outcome {
         Outcome::Succeeded { .. } => v1::State::Succeeded,
-        Outcome::Failed(_) => v1::State::Failed,
+        Outcome::Failed(_) | Outcome::Late { .. } => v1::State::Failed,
         Outcome::Cancelled | Outcome::Abandoned { .. } => v1::State::Cancelled,
     }
 }
@@ -92,6 +95,8 @@ fn pipeline_state(state: PipelineState) -> v1::State {
     match state {
         PipelineState::Pending => v1::State::Pending,
         PipelineState::Running => v1::State::Running,
+        PipelineState::Suspending => v1::State::Suspending,
+        PipelineState::Suspended => v1::State::Suspended,
         PipelineState::Cancelling => v1::State::Cancelling,
         PipelineState::Succeeded => v1::State::Succeeded,
         PipelineState::Failed => v1::State::Failed,

@@ -1,7 +1,7 @@
 //! What users ask for: pipelines that begin, end early, and are forgotten.
 
 use super::{Coordinator, KEPT_PIPELINES, OPEN_PIPELINES};
-use crate::effect::{CancelError, Effects, Record, SubmitError};
+use crate::effect::{Effects, PipelineError, Record, SubmitError};
 use crate::event::RequestId;
 use crate::ids::{NAME_MAX, PipelineId};
 use crate::job::Input;
@@ -83,12 +83,12 @@ impl Coordinator {
     }
 
     /// Stops what runs and forgets what waits. Asking again while tasks are still stopping is fine.
-    pub(super) fn cancel(&mut self, now: MonoTime, id: PipelineId, effects: &mut Effects) -> Result<(), CancelError> {
+    pub(super) fn cancel(&mut self, now: MonoTime, id: PipelineId, effects: &mut Effects) -> Result<(), PipelineError> {
         let pipeline = self.names.get(&id).and_then(|number| self.pipelines.get_mut(number));
-        let Some(pipeline) = pipeline else { return Err(CancelError::Unknown(id)) };
+        let Some(pipeline) = pipeline else { return Err(PipelineError::Unknown(id)) };
         if pipeline.is_over() {
             let state = pipeline.state();
-            return Err(CancelError::Over { pipeline: id, state });
+            return Err(PipelineError::Over { pipeline: id, state });
         }
         if !pipeline.cancelled {
             pipeline.cancelled = true;
@@ -99,6 +99,45 @@ impl Coordinator {
             job.transition(now, Input::Cancel, effects);
         }
         Ok(())
+    }
+
+    /// Has what runs stop and keeps what waits from starting, or takes that back. Asking for what is so already is fine.
+    pub(super) fn suspend(
+        &mut self,
+        now: MonoTime,
+        id: PipelineId,
+        suspended: bool,
+        effects: &mut Effects,
+    ) -> Result<(), PipelineError> {
+        let pipeline = self.names.get(&id).and_then(|number| self.pipelines.get_mut(number));
+        let Some(pipeline) = pipeline else { return Err(PipelineError::Unknown(id)) };
+        if pipeline.is_over() {
+            let state = pipeline.state();
+            return Err(PipelineError::Over { pipeline: id, state });
+        }
+        if pipeline.suspended != suspended {
+            pipeline.suspended = suspended;
+            effects.persist.push(Record::Suspended { pipeline: id.clone(), suspended });
+            effects.changed.insert(id);
+        }
+        if suspended {
+            for job in &mut pipeline.jobs {
+                job.transition(now, Input::Suspend, effects);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the pipelines that are not over by their deadline.
+    pub(super) fn end_late(&mut self, now: MonoTime, effects: &mut Effects) {
+        while let Some((_, number)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            self.due.pop_first();
+            let Some(pipeline) = self.pipelines.get_mut(&number) else { continue };
+            let Some(after) = pipeline.deadline else { continue };
+            for job in &mut pipeline.jobs {
+                job.transition(now, Input::Expire { after }, effects);
+            }
+        }
     }
 
     /// Notes which of the pipelines that have changed are over, and drops the oldest of them when there are too many.

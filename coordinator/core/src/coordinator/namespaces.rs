@@ -117,6 +117,7 @@ impl Coordinator {
     pub(super) fn opened(&mut self, pipeline: &Pipeline) {
         if self.open.insert(pipeline.turn()) {
             self.tallies.entry(pipeline.namespace.clone()).or_default().open += 1;
+            self.due.extend(pipeline.due().map(|at| (at, pipeline.number)));
         }
     }
 
@@ -131,6 +132,9 @@ impl Coordinator {
     pub(super) fn closed(&mut self, turn: Turn) -> bool {
         let (was_open, had_begun) = (self.open.remove(&turn), self.begun.remove(&turn));
         let Some(pipeline) = self.pipelines.get(&turn.number).filter(|_| was_open) else { return was_open };
+        if let Some(at) = pipeline.due() {
+            self.due.remove(&(at, pipeline.number));
+        }
         if let Some(tally) = self.tallies.get_mut(&pipeline.namespace) {
             tally.open -= 1;
             tally.begun -= u32::from(had_begun);

@@ -26,6 +26,7 @@ impl Coordinator {
         let mut core = Self::new(lease);
         let mut jobs = Vec::new();
         let mut cancelled: Vec<PipelineId> = Vec::new();
+        let mut suspensions: BTreeMap<PipelineId, bool> = BTreeMap::new();
         for record in records {
             match record {
                 Record::Pipeline { spec, request, number, created } => {
@@ -35,6 +36,9 @@ impl Coordinator {
                     core.pipelines.insert(number, Pipeline::new(spec, number, request, created));
                 }
                 Record::Cancelled { pipeline } => cancelled.push(pipeline),
+                Record::Suspended { pipeline, suspended } => {
+                    suspensions.insert(pipeline, suspended);
+                }
                 Record::Job { .. } => jobs.push(record),
                 Record::Namespace(namespace) => {
                     core.namespaces.insert(namespace.name.clone(), namespace);
@@ -46,6 +50,11 @@ impl Coordinator {
         for pipeline in cancelled {
             if let Some(pipeline) = core.names.get(&pipeline).and_then(|number| core.pipelines.get_mut(number)) {
                 pipeline.cancelled = true;
+            }
+        }
+        for (pipeline, suspended) in suspensions {
+            if let Some(pipeline) = core.names.get(&pipeline).and_then(|number| core.pipelines.get_mut(number)) {
+                pipeline.suspended = suspended;
             }
         }
         for record in jobs {

@@ -114,6 +114,7 @@ impl Coordinator {
             self.leases_until = ends.min().unwrap_or_default();
         }
         self.give_up_awaited(now, effects);
+        self.end_late(now, effects);
         let due = self.begun_jobs().filter(|job| job.state.deadline().is_some_and(|deadline| deadline <= now));
         let due: Vec<_> = due.map(|job| (job.id.clone(), job.state.clone())).collect();
         for (id, state) in due {

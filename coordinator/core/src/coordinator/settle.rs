@@ -92,6 +92,10 @@ impl Coordinator {
         let Some(pipeline) = self.pipelines.get_mut(&turn.number) else { return true };
         let job = &pipeline.jobs[index];
         let JobState::Waiting(reason) = &job.state else { return true };
+        if pipeline.suspended {
+            pipeline.jobs[index].transition(now, Input::Wait(Reason::Suspended), effects);
+            return true;
+        }
         if matches!(reason, Reason::Backoff { until, .. } if *until > now) {
             return true;
         }

@@ -11,8 +11,10 @@ use crate::worker::Lease;
 pub enum Answer {
     /// To [`Event::SubmitPipeline`](crate::event::Event::SubmitPipeline): the name it is known by.
     Submitted(Result<PipelineId, SubmitError>),
-    /// To [`Event::CancelPipeline`](crate::event::Event::CancelPipeline).
-    Cancelled(Result<(), CancelError>),
+    /// To [`Event::CancelPipeline`](crate::event::Event::CancelPipeline),
+    /// [`Event::SuspendPipeline`](crate::event::Event::SuspendPipeline) and
+    /// [`Event::ResumePipeline`](crate::event::Event::ResumePipeline).
+    Pipeline(Result<(), PipelineError>),
     /// To [`Event::UpdateNamespace`](crate::event::Event::UpdateNamespace) and
     /// [`Event::DeleteNamespace`](crate::event::Event::DeleteNamespace): the namespace as it is, or was.
     Namespace(Result<Namespace, NamespaceError>),
@@ -82,13 +84,13 @@ pub enum NamespaceError {
     },
 }
 
-/// Why a pipeline was not cancelled.
+/// Why a pipeline was not cancelled, suspended or resumed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CancelError {
+pub enum PipelineError {
     /// There is no such pipeline.
     #[error("no pipeline is called `{0}`")]
     Unknown(PipelineId),
-    /// There is nothing left to cancel.
+    /// Nothing will happen to it any more.
     #[error("pipeline `{pipeline}` is over already: `{state}`")]
     Over {
         /// The pipeline.

@@ -27,6 +27,13 @@ pub enum Record {
         /// The pipeline.
         pipeline: PipelineId,
     },
+    /// A pipeline is suspended, or goes on.
+    Suspended {
+        /// The pipeline.
+        pipeline: PipelineId,
+        /// Whether it is.
+        suspended: bool,
+    },
     /// A job's state.
     Job {
         /// The job.

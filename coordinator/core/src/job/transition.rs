@@ -1,5 +1,7 @@
 //! What happens to a job, and what becomes of it then.
 
+use std::time::Duration;
+
 use super::{FRUITLESS_ATTEMPTS, Job, JobState, LOST_WORKER_PAUSE, Outcome, READY_TIMEOUT, RETRY_PAUSES, StopReason};
 use crate::device::Device;
 use crate::effect::{Command, Effects, EvictReason, Fact, FormReason, Record, Start};
@@ -33,6 +35,10 @@ pub(crate) enum Input<'a> {
     Cancel,
     /// Another job needs its slots.
     Evict(Eviction),
+    /// The pipeline is suspended.
+    Suspend,
+    /// The pipeline is not over by its deadline.
+    Expire { after: Duration },
     /// A job it needs did not succeed.
     Abandon(JobName),
 }
@@ -63,6 +69,14 @@ impl Job {
                     EvictReason::Reclaimed => StopReason::Reclaimed { by },
                 };
                 self.stop(now, gang, why, effects)
+            }
+            (JobState::Waiting(_), Input::Expire { after }) => over(now, Outcome::Late { after }),
+            (JobState::Running(gang), Input::Suspend) => self.stop(now, gang, StopReason::Suspended, effects),
+            (JobState::Running(gang), Input::Expire { after }) => {
+                self.stop(now, gang, StopReason::Late { after }, effects)
+            }
+            (JobState::Stopping { gang, why, since }, Input::Expire { after }) if why != StopReason::Cancelled => {
+                JobState::Stopping { gang, why: StopReason::Late { after }, since }
             }
             (JobState::Running(gang), Input::Cancel) => self.stop(now, gang, StopReason::Cancelled, effects),
             (JobState::Stopping { gang, since, .. }, Input::Cancel) => {
@@ -219,9 +233,11 @@ impl Job {
         }
         match why {
             StopReason::Cancelled => over(now, Outcome::Cancelled),
-            StopReason::WorkerLeaves(_) | StopReason::Preempted { .. } | StopReason::Reclaimed { .. } => {
-                JobState::Waiting(Reason::Queued)
-            }
+            StopReason::Late { after } => over(now, Outcome::Late { after }),
+            StopReason::WorkerLeaves(_)
+            | StopReason::Preempted { .. }
+            | StopReason::Reclaimed { .. }
+            | StopReason::Suspended => JobState::Waiting(Reason::Queued),
             StopReason::Failed(failure) => self.retry(now, failure),
         }
     }
@@ -274,11 +290,10 @@ impl StopReason {
     fn updated(self, end: &End) -> Self {
         match (self, end) {
             (Self::Failed(known), End::Failed(new)) if new.explains_more_than(&known) => Self::Failed(new.clone()),
-            (Self::WorkerLeaves(_) | Self::Preempted { .. } | Self::Reclaimed { .. }, End::Failed(new))
-                if !new.cause.is_retryable() =>
-            {
-                Self::Failed(new.clone())
-            }
+            (
+                Self::WorkerLeaves(_) | Self::Preempted { .. } | Self::Reclaimed { .. } | Self::Suspended,
+                End::Failed(new),
+            ) if !new.cause.is_retryable() => Self::Failed(new.clone()),
             (known, _) => known,
         }
     }

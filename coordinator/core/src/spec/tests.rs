@@ -69,6 +69,8 @@ fn pipeline() -> PipelineSpec {
         ],
         priority: 7,
         namespace: NamespaceName::default(),
+        suspended: false,
+        deadline: None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use vismae_core::coordinator::Coordinator;
 use vismae_core::device::Device;
 use vismae_core::effect::{
-    Answer, CancelError, Close, Command, Dispatch, Effects, JoinError, NamespaceError, Record, SubmitError,
+    Answer, Close, Command, Dispatch, Effects, JoinError, NamespaceError, PipelineError, Record, SubmitError,
 };
 use vismae_core::event::{Event, RequestId, TaskReport};
 use vismae_core::failure::Cause;
@@ -87,9 +87,21 @@ impl Cluster {
         self.try_submit(spec, None).unwrap()
     }
 
-    pub(crate) fn cancel(&mut self, pipeline: &str) -> Result<(), CancelError> {
-        match self.handle(Event::CancelPipeline { pipeline: PipelineId::new(pipeline).unwrap() }).answer.clone() {
-            Some(Answer::Cancelled(result)) => result,
+    pub(crate) fn cancel(&mut self, pipeline: &str) -> Result<(), PipelineError> {
+        self.of_pipeline(Event::CancelPipeline { pipeline: PipelineId::new(pipeline).unwrap() })
+    }
+
+    pub(crate) fn suspend(&mut self, pipeline: &str) -> Result<(), PipelineError> {
+        self.of_pipeline(Event::SuspendPipeline { pipeline: PipelineId::new(pipeline).unwrap() })
+    }
+
+    pub(crate) fn resume(&mut self, pipeline: &str) -> Result<(), PipelineError> {
+        self.of_pipeline(Event::ResumePipeline { pipeline: PipelineId::new(pipeline).unwrap() })
+    }
+
+    fn of_pipeline(&mut self, event: Event) -> Result<(), PipelineError> {
+        match self.handle(event).answer.clone() {
+            Some(Answer::Pipeline(result)) => result,
             other => panic!("{other:?}"),
         }
     }
@@ -189,7 +201,7 @@ impl Cluster {
             JobState::Running(_) => "running",
             JobState::Stopping { .. } => "stopping",
             JobState::Over { outcome: Outcome::Succeeded { .. }, .. } => "succeeded",
-            JobState::Over { outcome: Outcome::Failed(_), .. } => "failed",
+            JobState::Over { outcome: Outcome::Failed(_) | Outcome::Late { .. }, .. } => "failed",
             JobState::Over { outcome: Outcome::Cancelled | Outcome::Abandoned { .. }, .. } => "cancelled",
         };
         assert_eq!((found, state.to_string().as_str()), (word, reason), "{job}");
@@ -272,6 +284,8 @@ pub(crate) fn pipeline(name: &str, jobs: Vec<JobSpec>) -> PipelineSpec {
         jobs,
         priority: 0,
         namespace: NamespaceName::default(),
+        suspended: false,
+        deadline: None,
     }
 }
 

@@ -36,18 +36,20 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_history_keeps_the_rules_and_comes_to_an_end(moves in prop::collection::vec((0_u8..62, any::<u16>()), 0..250)) {
+    fn every_history_keeps_the_rules_and_comes_to_an_end(moves in prop::collection::vec((0_u8..64, any::<u16>()), 0..250)) {
         play(World::new(), &moves);
     }
 
     #[test]
-    fn one_list_of_moves_has_one_history(moves in prop::collection::vec((0_u8..62, any::<u16>()), 0..50)) {
+    fn one_list_of_moves_has_one_history(moves in prop::collection::vec((0_u8..64, any::<u16>()), 0..50)) {
         prop_assert_eq!(recorded(&moves).1, recorded(&moves).1);
     }
 }
 
 /// What histories must show, besides every outcome.
-const SEEN: [&str; 10] = [
+const SEEN: [&str; 12] = [
+    "why: Suspended",
+    "why: Late",
     "Reclaimed",
     "Preempted",
     "WorkerLeaves",
@@ -63,7 +65,7 @@ const SEEN: [&str; 10] = [
 #[test]
 fn the_histories_reach_what_they_are_meant_to_reach() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
-    let moves = prop::collection::vec((0_u8..62, any::<u16>()), 250);
+    let moves = prop::collection::vec((0_u8..64, any::<u16>()), 250);
     let mut seen = BTreeSet::new();
     for _ in 0..20 {
         let moves = moves.new_tree(&mut runner).unwrap().current();
@@ -79,7 +81,7 @@ fn the_histories_reach_what_they_are_meant_to_reach() {
             }
         }
     }
-    for word in ["Abandoned", "Cancelled", "Failed", "Succeeded"].iter().chain(&SEEN) {
+    for word in ["Abandoned", "Cancelled", "Failed", "Late", "Succeeded"].iter().chain(&SEEN) {
         assert!(seen.contains(*word), "no history shows `{word}`: {seen:?}");
     }
 }

@@ -126,6 +126,8 @@ impl World {
             17..=24 => self.pass(Duration::from_millis(u64::from(which % 3000))),
             25 => self.crash = Some(if which % 2 == 0 { Crash::BeforeRecords } else { Crash::AfterRecords }),
             26..=28 => self.come_back(which),
+            62 => self.suspend(which, true),
+            63 => self.suspend(which, false),
             29..=39 => self.live(which, false),
             40..=55 => self.live(which, true),
             _ => self.fail(which),
@@ -193,6 +195,7 @@ impl World {
         let key = match record {
             Record::Pipeline { spec, .. } => format!("pipeline {}", spec.name),
             Record::Cancelled { pipeline } => format!("cancelled {pipeline}"),
+            Record::Suspended { pipeline, .. } => format!("suspended {pipeline}"),
             Record::Job { job, .. } => format!("job {job}"),
             Record::Generation { job, .. } => format!("generation {job}"),
             Record::Namespace(namespace) => format!("namespace {}", namespace.name),
@@ -218,7 +221,13 @@ impl World {
             ],
         );
         let (name, ..) = NAMESPACES[usize::from(which / 9 % 3)];
-        let spec = PipelineSpec { priority: i32::from(which / 3 % 3), namespace: namespace(name), ..spec };
+        let spec = PipelineSpec {
+            priority: i32::from(which / 3 % 3),
+            namespace: namespace(name),
+            suspended: which % 11 == 0,
+            deadline: (which % 7 == 0).then_some(Duration::from_secs(40)),
+            ..spec
+        };
         self.say(Event::SubmitPipeline { spec, request: None });
     }
 
@@ -227,6 +236,15 @@ impl World {
         if let Some(id) = pick(&ids, which) {
             self.say(Event::CancelPipeline { pipeline: id.clone() });
         }
+    }
+
+    fn suspend(&mut self, which: u16, suspended: bool) {
+        let ids: Vec<_> = self.core.pipelines().map(|pipeline| pipeline.id.clone()).collect();
+        let Some(pipeline) = pick(&ids, which).cloned() else { return };
+        self.say(match suspended {
+            true => Event::SuspendPipeline { pipeline },
+            false => Event::ResumePipeline { pipeline },
+        });
     }
 
     fn with_agent(&mut self, which: u16, act: impl FnOnce(&mut Self, WorkerId)) {
@@ -425,6 +443,10 @@ impl World {
                 }
                 let Some(gang) = job.state.gang() else { continue };
                 assert!(gang.size() >= job.demand().at_least());
+                let runs = matches!(job.state, JobState::Running(_));
+                assert!(!(runs && pipeline.suspended), "{} runs, and its pipeline is suspended", job.id);
+                let due = pipeline.deadline.map(|deadline| pipeline.created.after(deadline));
+                assert!(!runs || due.is_none_or(|due| due > self.now), "{} runs after its deadline", job.id);
                 for (task, slot) in gang.live(&job.id) {
                     assert_eq!(held.insert(slot.clone(), task), None, "{slot} was given away twice");
                 }
@@ -490,6 +512,10 @@ impl World {
         for worker in ["x", "y"] {
             let worker = WorkerId::new(worker).unwrap();
             self.arrive(worker, 2, Vec::new());
+        }
+        let suspended = self.core.pipelines().filter(|pipeline| pipeline.suspended && !pipeline.is_over());
+        for pipeline in suspended.map(|pipeline| pipeline.id.clone()).collect::<Vec<_>>() {
+            self.say(Event::ResumePipeline { pipeline });
         }
         for round in 0.. {
             assert!(round < 10_000, "{}", self.unfinished());

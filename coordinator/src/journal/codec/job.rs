@@ -26,6 +26,8 @@ pub(super) fn write(state: &JobState) -> job_record::State {
                 StopReason::WorkerLeaves(worker) => stopping::Why::WorkerLeaves(worker.to_string()),
                 StopReason::Preempted { by } => stopping::Why::Preempted(by.to_string()),
                 StopReason::Reclaimed { by } => stopping::Why::Reclaimed(by.to_string()),
+                StopReason::Suspended => stopping::Why::Suspended(state::Nothing {}),
+                StopReason::Late { after } => stopping::Why::Late(wire_duration(*after)),
                 StopReason::Cancelled => stopping::Why::Cancelled(state::Nothing {}),
             }),
         }),
@@ -34,6 +36,7 @@ pub(super) fn write(state: &JobState) -> job_record::State {
             outcome: Some(match outcome {
                 Outcome::Succeeded { figures } => over::Outcome::Succeeded(write_figures(figures)),
                 Outcome::Failed(failure) => over::Outcome::Failed(write_failure(failure)),
+                Outcome::Late { after } => over::Outcome::Late(wire_duration(*after)),
                 Outcome::Cancelled => over::Outcome::Cancelled(state::Nothing {}),
                 Outcome::Abandoned { because } => over::Outcome::Abandoned(because.to_string()),
             }),
@@ -59,6 +62,8 @@ pub(super) fn read(state: job_record::State) -> Result<JobState, Fault> {
                 stopping::Why::WorkerLeaves(worker) => StopReason::WorkerLeaves(WorkerId::new(worker).map_err(fault)?),
                 stopping::Why::Preempted(by) => StopReason::Preempted { by: by.parse().map_err(fault)? },
                 stopping::Why::Reclaimed(by) => StopReason::Reclaimed { by: by.parse().map_err(fault)? },
+                stopping::Why::Suspended(state::Nothing {}) => StopReason::Suspended,
+                stopping::Why::Late(after) => StopReason::Late { after: duration(after)? },
                 stopping::Why::Cancelled(state::Nothing {}) => StopReason::Cancelled,
             },
         },
@@ -67,6 +72,7 @@ pub(super) fn read(state: job_record::State) -> Result<JobState, Fault> {
             outcome: match required(over.outcome, "outcome")? {
                 over::Outcome::Succeeded(figures) => Outcome::Succeeded { figures: read_figures(figures) },
                 over::Outcome::Failed(failure) => Outcome::Failed(read_failure(failure)?),
+                over::Outcome::Late(after) => Outcome::Late { after: duration(after)? },
                 over::Outcome::Cancelled(state::Nothing {}) => Outcome::Cancelled,
                 over::Outcome::Abandoned(job) => Outcome::Abandoned { because: JobName::new(job).map_err(fault)? },
             },
@@ -78,10 +84,16 @@ fn backoff(reason: &Reason) -> Option<state::Backoff> {
     let Reason::Backoff { until, pause, left, failure } = reason else { return None };
     Some(state::Backoff {
         until: Some(date(*until)),
-        pause: prost_types::Duration::try_from(*pause).ok(),
+        pause: Some(wire_duration(*pause)),
         left: *left,
         failure: Some(write_failure(failure)),
     })
+}
+
+/// A duration that is beyond the wire is as good as the longest there.
+fn wire_duration(duration: Duration) -> prost_types::Duration {
+    let longest = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
+    prost_types::Duration::try_from(duration).unwrap_or(longest)
 }
 
 fn duration(wire: prost_types::Duration) -> Result<Duration, Fault> {

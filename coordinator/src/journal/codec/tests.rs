@@ -59,9 +59,12 @@ fn states() -> Vec<JobState> {
         stopping(StopReason::WorkerLeaves(WorkerId::new("w2").unwrap())),
         stopping(StopReason::Preempted { by: "urgent.pretrain".parse().unwrap() }),
         stopping(StopReason::Reclaimed { by: "urgent.pretrain".parse().unwrap() }),
+        stopping(StopReason::Suspended),
+        stopping(StopReason::Late { after: Duration::from_millis(1500) }),
         stopping(StopReason::Cancelled),
         over(Outcome::Succeeded { figures: BTreeMap::from([("auc".to_owned(), 0.5)]) }),
         over(Outcome::Failed(failure(Cause::Input))),
+        over(Outcome::Late { after: Duration::from_secs(3600) }),
         over(Outcome::Cancelled),
         over(Outcome::Abandoned { because: JobName::new("ingest").unwrap() }),
     ]
@@ -101,6 +104,8 @@ fn the_other_records_read_back_as_they_were() {
     let pipeline = PipelineId::new("demo").unwrap();
     for record in [
         Record::Generation { job: "demo.pretrain".parse().unwrap(), membership },
+        Record::Suspended { pipeline: pipeline.clone(), suspended: true },
+        Record::Suspended { pipeline: pipeline.clone(), suspended: false },
         Record::Cancelled { pipeline },
         golden_pipeline(),
         namespace(Borrowing::Never),
@@ -143,6 +148,8 @@ fn golden_pipeline() -> Record {
         store_url: "s3://bucket/prefix".into(),
         priority: 0,
         namespace: String::new(),
+        suspended: false,
+        deadline: None,
         jobs: vec![vismae_proto::v1::JobSpec {
             name: "ingest".into(),
             depends_on: Vec::new(),

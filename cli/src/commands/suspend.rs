@@ -1,0 +1,21 @@
+//! `vismae suspend`.
+
+use clap::Args;
+
+use super::CoordinatorAddress;
+use crate::failure::Failure;
+use crate::output::Format;
+use crate::views::PipelineView;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Pipeline
+    pipeline: String,
+    #[command(flatten)]
+    at: CoordinatorAddress,
+}
+
+pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
+    let pipeline = options.at.connect().await?.suspend(&options.pipeline).await?;
+    format.result(&PipelineView::from(&pipeline), |view| format!("pipeline `{}` is {}", view.name, view.state))
+}
