@@ -155,7 +155,7 @@ async fn a_suspended_pipeline_stops_its_tasks_and_goes_on_when_it_is_resumed() {
     let mut agent = Agent::attach(&coordinator, "w0", 1).await;
     coordinator.submit(&single()).await;
     let task = agent.started().await;
-    let suspend = || SuspendPipelineRequest { name: "demo".into() };
+    let suspend = || SuspendPipelineRequest { name: "demo".into(), ..Default::default() };
     for _ in 0..2 {
         let view = coordinator.jobs().suspend_pipeline(suspend()).await.unwrap().into_inner();
         assert_eq!((view.state(), view.jobs[0].state()), (State::Suspending, State::Suspending));
@@ -166,10 +166,10 @@ async fn a_suspended_pipeline_stops_its_tasks_and_goes_on_when_it_is_resumed() {
     let view = coordinator.watch("demo").await.until("demo.ingest", State::Suspended).await;
     assert_eq!((view.state(), view.spec.unwrap().suspended), (State::Suspended, true));
     assert_eq!(view.jobs[0].reason, "the pipeline is suspended");
-    let resume = ResumePipelineRequest { name: "demo".into() };
+    let resume = ResumePipelineRequest { name: "demo".into(), ..Default::default() };
     coordinator.jobs().resume_pipeline(resume).await.unwrap();
     assert_eq!(agent.started().await, "demo.ingest/1/0");
-    let unknown = SuspendPipelineRequest { name: "other".into() };
+    let unknown = SuspendPipelineRequest { name: "other".into(), ..Default::default() };
     assert_eq!(coordinator.jobs().suspend_pipeline(unknown).await.unwrap_err().code(), Code::NotFound);
     coordinator.stop().await;
 }

@@ -36,8 +36,7 @@ impl Jobs {
         Self { context }
     }
 
-    /// Does something to a pipeline, and shows it.
-    /// Does something to a pipeline that still looks as it was seen.
+    /// Does something to a pipeline, if it still looks as it was seen, and shows it.
     async fn act(
         &self,
         caller: &Caller,
