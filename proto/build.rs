@@ -3,7 +3,8 @@
 use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["pipeline", "jobs", "namespaces", "agent"].map(|name| format!("vismae/v1/{name}.proto"));
+    let files =
+        ["pipeline", "explanation", "jobs", "namespaces", "agent"].map(|name| format!("vismae/v1/{name}.proto"));
     let records = "vismae/state/v1/records.proto";
     for file in files.iter().map(String::as_str).chain([records]) {
         println!("cargo:rerun-if-changed={file}");

@@ -97,6 +97,12 @@ impl Coordinator {
         answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
+    /// Why a job is where it is.
+    pub(crate) async fn explain_job(&mut self, job: &str) -> Result<v1::Explanation, Failure> {
+        let request = v1::ExplainJobRequest { job: job.to_owned() };
+        self.jobs.explain_job(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
     /// The pipeline now and after every change, until it is over; behind what was seen, where there is a cursor.
     pub(crate) async fn watch(&mut self, name: &str, cursor: &str) -> Result<Streaming<v1::Pipeline>, Failure> {
         let request = v1::WatchPipelineRequest { name: name.to_owned(), cursor: cursor.to_owned() };

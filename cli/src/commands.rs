@@ -5,6 +5,7 @@ mod cancel;
 mod certs;
 mod completions;
 mod corpora;
+mod explain;
 mod ingest;
 mod jobs;
 mod logs;
@@ -62,6 +63,8 @@ enum Command {
     Submit(submit::Options),
     /// List pipelines and their jobs
     Jobs(jobs::Options),
+    /// Say why a job is where it is, and what would have to happen
+    Explain(explain::Options),
     /// Follow a pipeline until it is over
     Watch(watch::Options),
     /// Show the log of a job
@@ -105,6 +108,7 @@ impl Cli {
             Command::Up(options) => up::run(options, format).await,
             Command::Submit(options) => submit::run(options, format).await,
             Command::Jobs(options) => jobs::run(options, format).await,
+            Command::Explain(options) => explain::run(options, format).await,
             Command::Watch(options) => watch::run(options, format).await,
             Command::Logs(options) => logs::run(options, format).await,
             Command::Cancel(options) => cancel::run(options, format).await,

@@ -32,6 +32,8 @@ pub(crate) struct JobView {
     pub(crate) progress: Option<ProgressView>,
     pub(crate) figures: BTreeMap<String, f64>,
     pub(crate) seconds: Option<f64>,
+    /// Seconds of its slots and of waiting, by what they went to.
+    pub(crate) spent: BTreeMap<String, f64>,
 }
 
 /// How far a job is.
@@ -175,6 +177,7 @@ impl From<&v1::Job> for JobView {
             progress: job.progress.as_ref().map(ProgressView::from),
             figures: job.figures.iter().map(|(name, value)| (name.clone(), *value)).collect(),
             seconds: seconds(job),
+            spent: job.spent.iter().map(|(on, time)| (on.clone(), *time)).collect(),
         }
     }
 }

@@ -119,7 +119,7 @@ impl Journal for MemoryJournal {
 #[cfg(test)]
 mod tests {
     use vismae_core::ids::Generation;
-    use vismae_core::job::JobState;
+    use vismae_core::job::{JobState, Ledger};
     use vismae_core::reason::Reason;
 
     use super::*;
@@ -134,6 +134,9 @@ mod tests {
             fruitless: 0,
             generation: Generation(0),
             started: None,
+            since: None,
+            ledger: Ledger::default(),
+            stops: Vec::new(),
             state: JobState::Waiting(Reason::Queued),
         };
         let mut journal = MemoryJournal::default();

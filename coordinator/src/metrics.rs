@@ -11,7 +11,7 @@ use vismae_core::device::DeviceKind;
 use vismae_core::effect::{EvictReason, Fact, FormReason};
 use vismae_core::failure::Cause;
 use vismae_core::ids::JobId;
-use vismae_core::job::{JobState, Outcome};
+use vismae_core::job::{JobState, Ledger, Outcome, Use};
 use vismae_core::reason::Reason;
 use vismae_core::worker::WorkerState;
 
@@ -29,6 +29,10 @@ const EVICTIONS: &str = "vismae_evictions_total";
 const MEMBERSHIP_CHANGES: &str = "vismae_membership_changes_total";
 const CERTIFICATE_EXPIRY: &str = "vismae_certificate_expiry_timestamp_seconds";
 const RELOAD_FAILURES: &str = "vismae_reload_failures_total";
+const GOODPUT: &str = "vismae_goodput_seconds_total";
+const GOODPUT_RATIO: &str = "vismae_goodput_ratio";
+const BADPUT: &str = "vismae_badput_seconds_total";
+const QUEUE_WAIT: &str = "vismae_queue_wait_seconds_total";
 const BUILD_INFO: &str = "vismae_build_info";
 
 /// From a small step on a GPU to a large one on a CPU.
@@ -104,6 +108,13 @@ pub(crate) fn describe() {
         Unit::Count,
         "times that a file that had changed, or was gone, could not be used, by file"
     );
+    describe_counter!(GOODPUT, Unit::Seconds, "time of slots in work that counted");
+    describe_gauge!(
+        GOODPUT_RATIO,
+        "share of the time of slots that was in work that counted, since the coordinator has begun"
+    );
+    describe_counter!(BADPUT, Unit::Seconds, "time of slots that was not, by cause");
+    describe_counter!(QUEUE_WAIT, Unit::Seconds, "time that jobs have waited, by reason");
     describe_gauge!(BUILD_INFO, "1, with the version as a label");
     for cause in Cause::ALL {
         counter!(TASKS_FAILED, "cause" => cause.word()).absolute(0);
@@ -143,6 +154,20 @@ pub(crate) fn observe(core: &Coordinator) {
         gauge!(JOBS, "state" => state).set(count as f64);
     }
     observe_namespaces(core);
+    observe_spent(core.spent());
+}
+
+/// Sets what time went to. Counters hold whole seconds; what is left over is in the next one.
+fn observe_spent(spent: &Ledger) {
+    for on in Use::ALL {
+        let seconds = spent.of(on).as_secs();
+        match on.word().strip_prefix("wait_") {
+            Some(reason) => counter!(QUEUE_WAIT, "reason" => reason).absolute(seconds),
+            None if on == Use::Productive => counter!(GOODPUT).absolute(seconds),
+            None => counter!(BADPUT, "cause" => on.word()).absolute(seconds),
+        }
+    }
+    gauge!(GOODPUT_RATIO).set(spent.goodput().unwrap_or(1.0));
 }
 
 /// Sets the gauges of every namespace.
@@ -184,6 +209,8 @@ pub(crate) fn count(core: &Coordinator, fact: &Fact) {
             tracing::info!(%job, reason = reason.word(), "job evicted");
             counter!(EVICTIONS, "reason" => reason.word()).increment(1);
         }
+        // Summed up by the core.
+        Fact::Spent { .. } => {}
         Fact::Progressed(job) => progress(core, job),
         Fact::JobOver(job) => {
             tracing::info!(%job, "job over");

@@ -7,11 +7,12 @@ use vismae_core::spec::{JobKind, PipelineSpec};
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::status::explain;
 use vismae_proto::v1::agent_message::Message;
+use vismae_proto::v1::explanation::Kind as RemedyKind;
 use vismae_proto::v1::job_spec::Kind;
 use vismae_proto::v1::task_command::Command;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{
-    CancelPipelineRequest, GetPipelineRequest, ListPipelinesRequest, ListWorkersRequest, LogLine, Progress,
+    CancelPipelineRequest, ExplainJobRequest, GetPipelineRequest, ListPipelinesRequest, ListWorkersRequest, LogLine, Progress,
     ReadLogsRequest, ResumePipelineRequest, State, Stopped, SubmitPipelineRequest, SuspendPipelineRequest,
     WatchPipelineRequest,
 };
@@ -171,6 +172,24 @@ async fn a_suspended_pipeline_stops_its_tasks_and_goes_on_when_it_is_resumed() {
     assert_eq!(agent.started().await, "demo.ingest/1/0");
     let unknown = SuspendPipelineRequest { name: "other".into(), ..Default::default() };
     assert_eq!(coordinator.jobs().suspend_pipeline(unknown).await.unwrap_err().code(), Code::NotFound);
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_waits_is_explained_with_numbers() {
+    let coordinator = Coordinator::start().await;
+    coordinator.submit(&demo()).await;
+    let explain = |job: &str| ExplainJobRequest { job: job.into() };
+    let _agent = Agent::attach(&coordinator, "w0", 1).await;
+    coordinator.watch("demo").await.until("demo.ingest", State::Running).await;
+    let told = coordinator.jobs().explain_job(explain("demo.pretrain")).await.unwrap().into_inner();
+    assert_eq!((told.reason.as_str(), told.slots_at_least), ("waits for `ingest`", 2));
+    assert_eq!((told.ahead[0].job.as_str(), told.present.unwrap().cpu, told.free.unwrap().cpu), ("demo.ingest", 1, 0));
+    let remedy = told.remedy.unwrap();
+    assert_eq!((remedy.kind(), remedy.text.as_str()), (RemedyKind::Dependencies, "the jobs it needs must succeed"));
+    let unknown = coordinator.jobs().explain_job(explain("demo.nothing")).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    assert!(vismae_proto::status::explain(&unknown).contains("`demo.ingest`"), "{unknown}");
     coordinator.stop().await;
 }
 

@@ -5,6 +5,7 @@
 
 mod checked;
 mod etag;
+mod explanation;
 mod fields;
 mod namespace;
 mod spec_in;
@@ -15,6 +16,7 @@ mod view;
 
 pub use checked::{checked_pipeline_from_wire, submission_from_wire};
 pub use etag::sealed;
+pub use explanation::explanation_view;
 pub use fields::{job_id_from_wire, pipeline_id_from_wire, request_id_from_wire};
 pub use namespace::{namespace_deletion_from_wire, namespace_update_from_wire, namespace_view};
 pub use spec_in::{job_from_wire, pipeline_from_wire};

@@ -2,6 +2,7 @@
 
 mod admission;
 mod evict;
+mod explain;
 mod namespaces;
 mod reports;
 mod restore;
@@ -11,10 +12,10 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::effect::{Answer, Effects};
+use crate::effect::{Answer, Effects, Fact};
 use crate::event::{Event, RequestId, TaskReport};
 use crate::ids::{JobId, NamespaceName, PipelineId, WorkerId};
-use crate::job::{Job, JobState};
+use crate::job::{Job, JobState, Ledger};
 use crate::namespace::Namespace;
 use crate::pipeline::{Pipeline, Turn};
 use crate::schedule::Room;
@@ -61,6 +62,8 @@ pub struct Coordinator {
     awaited: BTreeMap<WorkerId, MonoTime>,
     next_pipeline: u64,
     next_lease: u64,
+    /// What the time of all jobs went to, since this coordinator has begun.
+    spent: Ledger,
 }
 
 impl Coordinator {
@@ -83,11 +86,27 @@ impl Coordinator {
             awaited: BTreeMap::new(),
             next_pipeline: 1,
             next_lease: 1,
+            spent: Ledger::default(),
         }
     }
 
     /// Takes in one event, and adds everything that follows from it to the effects.
     pub fn handle(&mut self, now: MonoTime, event: Event, effects: &mut Effects) {
+        let facts = effects.facts.len();
+        self.take_in(now, event, effects);
+        for fact in &effects.facts[facts..] {
+            if let Fact::Spent { on, time, .. } = fact {
+                self.spent.add(*on, *time);
+            }
+        }
+    }
+
+    /// What the time of all jobs went to, since this coordinator has begun.
+    pub fn spent(&self) -> &Ledger {
+        &self.spent
+    }
+
+    fn take_in(&mut self, now: MonoTime, event: Event, effects: &mut Effects) {
         let submitted_from = self.next_pipeline;
         let quiet = matches!(event, Event::WorkerHeard(_) | Event::Task { report: TaskReport::Progress(_), .. });
         let submission = matches!(event, Event::SubmitPipeline { .. });

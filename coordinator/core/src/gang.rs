@@ -1,6 +1,7 @@
 //! The tasks of one attempt at a job, which start, train and end together.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::device::{Device, PerKind};
 use crate::effect::Membership;
@@ -14,14 +15,29 @@ use crate::time::MonoTime;
 pub struct Gang {
     /// Which attempt, from 0.
     pub attempt: u32,
-    /// When it got its slots.
+    /// When it got its slots, or a coordinator that has taken over began to wait for them.
     pub placed: MonoTime,
+    /// When it got its slots.
+    pub seated: MonoTime,
+    /// When it first made progress.
+    pub began: Option<MonoTime>,
+    /// What the slots of its members that are over were used for.
+    pub spent: Spent,
     /// What was asked for: whether its members meet.
     pub demand: Demand,
     /// Its tasks; the position is the member's number.
     pub members: Vec<Member>,
     /// The membership it has formed.
     pub generation: Option<Generation>,
+}
+
+/// What slots were used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spent {
+    /// Before the first progress.
+    pub starting: Duration,
+    /// From then on.
+    pub working: Duration,
 }
 
 /// One task of a gang.
@@ -69,7 +85,24 @@ impl Gang {
             Demand::Group { .. } => Demand::group(members.len() as u32),
             Demand::Crew { .. } => demand,
         };
-        Self { attempt, placed, demand, members, generation: None }
+        Self {
+            attempt,
+            placed,
+            seated: placed,
+            began: None,
+            spent: Spent::default(),
+            demand,
+            members,
+            generation: None,
+        }
+    }
+
+    /// A member is over; its slot is free.
+    pub(crate) fn end(&mut self, now: MonoTime, member: u32, end: End) {
+        self.members[member as usize].state = MemberState::Over(end);
+        let began = self.began.unwrap_or(now);
+        self.spent.starting += began.since(self.seated);
+        self.spent.working += now.since(began);
     }
 
     /// How many tasks it has.

@@ -1,5 +1,6 @@
 //! A job: what it is, and where it is in its life.
 
+mod ledger;
 mod transition;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use crate::reason::Reason;
 use crate::spec::{Demand, JobSpec};
 use crate::time::MonoTime;
 
+pub use ledger::{Ledger, Use};
 pub(crate) use transition::{Eviction, Input};
 
 /// How long each retry after a failure of the job's own is held back; there are as many retries as entries.
@@ -48,6 +50,26 @@ pub struct Job {
     pub progress: Option<Progress>,
     /// When it first got slots.
     pub started: Option<MonoTime>,
+    /// Since when it waits for what it waits for, or runs.
+    pub since: MonoTime,
+    /// What its slots were used for, and what it waited for; of the attempts that are over.
+    pub ledger: Ledger,
+    /// The latest attempts that ended before their work was done, the last of them last.
+    pub stops: Vec<Stop>,
+}
+
+/// How many of those are remembered.
+pub const STOPS_KEPT: usize = 5;
+
+/// An attempt that ended before its work was done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stop {
+    /// Which attempt, from 0.
+    pub attempt: u32,
+    /// When it had ended.
+    pub at: MonoTime,
+    /// Why.
+    pub why: StopReason,
 }
 
 /// Where a job is in its life. All changes go through one function.
@@ -140,7 +162,7 @@ pub enum Outcome {
 }
 
 impl Job {
-    pub(crate) fn new(id: JobId, spec: JobSpec) -> Self {
+    pub(crate) fn new(id: JobId, spec: JobSpec, now: MonoTime) -> Self {
         Self {
             id,
             spec,
@@ -151,6 +173,9 @@ impl Job {
             generation: Generation(0),
             progress: None,
             started: None,
+            since: now,
+            ledger: Ledger::default(),
+            stops: Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@ pub mod coordinator;
 pub mod device;
 pub mod effect;
 pub mod event;
+pub mod explanation;
 pub mod failure;
 pub mod gang;
 pub mod ids;

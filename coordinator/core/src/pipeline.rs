@@ -69,8 +69,10 @@ pub enum PipelineState {
 impl Pipeline {
     pub(crate) fn new(spec: PipelineSpec, number: u64, request: Option<RequestId>, created: MonoTime) -> Self {
         let PipelineSpec { name: id, store_url, jobs, priority, namespace, suspended, deadline } = spec;
-        let jobs =
-            jobs.into_iter().map(|job| Job::new(JobId { pipeline: id.clone(), name: job.name.clone() }, job)).collect();
+        let jobs = jobs
+            .into_iter()
+            .map(|job| Job::new(JobId { pipeline: id.clone(), name: job.name.clone() }, job, created))
+            .collect();
         Self {
             id,
             store_url,

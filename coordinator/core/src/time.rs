@@ -18,6 +18,11 @@ impl MonoTime {
         self.0
     }
 
+    /// How much later it is than another moment; nothing where it is earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// The moment this much later; the end of time when there is none.
     pub fn after(self, wait: Duration) -> Self {
         Self(self.0.saturating_add(wait))

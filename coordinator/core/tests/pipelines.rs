@@ -168,11 +168,13 @@ fn what_is_submitted_is_kept_before_it_is_answered() {
 }
 
 #[test]
-fn progress_is_shown_and_not_kept() {
+fn progress_is_shown_and_only_the_first_word_of_it_kept() {
     let mut cluster = Cluster::new();
     cluster.submit(demo());
     cluster.join("w0", 1);
     let progress = Progress { phase: "reading".into(), done: 3, total: 10, ..Progress::default() };
+    cluster.report("demo.ingest/0/0", TaskReport::Progress(Progress::default()));
+    assert_eq!(cluster.persisted_jobs(), ["demo.ingest"], "an attempt that got somewhere is not fruitless");
     cluster.report("demo.ingest/0/0", TaskReport::Progress(progress.clone()));
     assert!(cluster.last.persist.is_empty() && cluster.last.changed.len() == 1);
     assert_eq!(cluster.job("demo.ingest").progress, Some(progress));

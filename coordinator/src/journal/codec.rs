@@ -103,13 +103,16 @@ pub(super) fn encode(record: &Record) -> Change {
             let record = state::SuspendedRecord { suspended: *suspended };
             Change::Put(Key::Suspended(pipeline.clone()), record.encode_to_vec())
         }
-        Record::Job { job, attempts, failures, fruitless, generation, started, state } => {
+        Record::Job { job, attempts, failures, fruitless, generation, started, since, ledger, stops, state } => {
             let record = state::JobRecord {
                 attempts: *attempts,
                 failures: *failures,
                 fruitless: *fruitless,
                 generation: generation.0,
                 start_time: started.map(date),
+                since_time: since.map(date),
+                ledger: job::write_ledger(ledger),
+                stops: stops.iter().map(job::write_stop).collect(),
                 state: Some(job::write(state)),
             };
             Change::Put(Key::Job(job.clone()), record.encode_to_vec())
@@ -165,6 +168,9 @@ fn read(key: Key, bytes: &[u8]) -> Result<Record, Fault> {
                 fruitless: record.fruitless,
                 generation: Generation(record.generation),
                 started: record.start_time.map(|time| moment(Some(time))).transpose()?,
+                since: record.since_time.map(|time| moment(Some(time))).transpose()?,
+                ledger: job::read_ledger(record.ledger)?,
+                stops: record.stops.into_iter().map(job::read_stop).collect::<Result<_, _>>()?,
                 state: job::read(required(record.state, "state")?)?,
                 job,
             }

@@ -13,8 +13,9 @@ use vismae_core::ids::PipelineId;
 use vismae_core::spec::Violations;
 use vismae_proto::v1::job_service_server::JobService;
 use vismae_proto::v1::{
-    CancelPipelineRequest, GetPipelineRequest, ListPipelinesRequest, ListPipelinesResponse, LogLine, Pipeline,
-    ReadLogsRequest, ResumePipelineRequest, SubmitPipelineRequest, SuspendPipelineRequest, WatchPipelineRequest,
+    CancelPipelineRequest, ExplainJobRequest, Explanation, GetPipelineRequest, ListPipelinesRequest,
+    ListPipelinesResponse, LogLine, Pipeline, ReadLogsRequest, ResumePipelineRequest, SubmitPipelineRequest,
+    SuspendPipelineRequest, WatchPipelineRequest,
 };
 use vismae_proto::{convert, status};
 
@@ -149,6 +150,23 @@ impl JobService for Jobs {
         let id = pipeline_id(&name)?;
         permission::require(&self.context, &caller, &id, Role::Viewer).await?;
         watch::stream(self.context.clone(), caller, id, cursor).await.map(Response::new)
+    }
+
+    async fn explain_job(&self, request: Request<ExplainJobRequest>) -> Result<Response<Explanation>, Status> {
+        let job = convert::job_id_from_wire("job", &request.get_ref().job);
+        let job = job.map_err(|violations| status::invalid(&violations))?;
+        let (handle, wanted) = (self.context.handle.clone(), job.clone());
+        let told = self.context.handle.read(move |core| match core.explain(&wanted) {
+            Some(told) => Ok(convert::explanation_view(&told, |moment| handle.date(moment))),
+            None => Err(core
+                .pipeline(&wanted.pipeline)
+                .map(|pipeline| pipeline.jobs.iter().map(|job| job.id.to_string()).collect::<Vec<_>>())),
+        });
+        match told.await.map_err(stopped)? {
+            Ok(told) => Ok(Response::new(told)),
+            Err(Some(jobs)) => Err(status::not_found("job", &job.to_string(), jobs)),
+            Err(None) => Err(unknown(&self.context, &job.pipeline).await),
+        }
     }
 
     async fn read_logs(&self, request: Request<ReadLogsRequest>) -> Result<Response<Self::ReadLogsStream>, Status> {

@@ -80,7 +80,7 @@ pub fn namespace_deletion_from_wire(request: &v1::DeleteNamespaceRequest) -> Res
     finish(violations, name.zip(revision).map(|(name, revision)| Event::DeleteNamespace { name, revision }))
 }
 
-fn slots(count: PerKind<u32>) -> v1::Slots {
+pub(super) fn slots(count: PerKind<u32>) -> v1::Slots {
     v1::Slots { cpu: count.cpu, cuda: count.cuda }
 }
 

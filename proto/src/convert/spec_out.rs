@@ -1,11 +1,11 @@
 //! Specifications to the wire.
 
-use vismae_core::device::DeviceKind;
 use vismae_core::spec::{
     FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
     PipelineSpec, PretrainSpec, Selection, Window, XrayRange,
 };
 
+use super::explanation::device;
 use crate::v1;
 use crate::v1::job_spec::Kind;
 
@@ -33,12 +33,7 @@ pub fn job_to_wire(spec: &JobSpec) -> v1::JobSpec {
         name: spec.name.to_string(),
         depends_on: spec.depends_on.iter().map(ToString::to_string).collect(),
         kind: Some(kind),
-        device: match spec.placement.device {
-            None => v1::DeviceKind::Unspecified,
-            Some(DeviceKind::Cpu) => v1::DeviceKind::Cpu,
-            Some(DeviceKind::Cuda) => v1::DeviceKind::Cuda,
-        }
-        .into(),
+        device: device(spec.placement.device).into(),
         node_labels: spec.placement.labels.clone().into_iter().collect(),
     }
 }

@@ -10,6 +10,7 @@ use vismae_core::reason::Reason;
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Worker, WorkerState};
 
+use super::explanation::spent;
 use super::spec_out::pipeline_to_wire;
 use super::task::write_progress;
 use crate::v1;
@@ -73,6 +74,7 @@ fn job_view(job: &Job, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Job {
         figures: figures(&job.state),
         start_time: job.started.map(|at| clock(at).into()),
         end_time,
+        spent: spent(&job.ledger),
     }
 }
 

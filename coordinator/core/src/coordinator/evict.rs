@@ -1,7 +1,7 @@
 //! Gangs that must stop so that another job finds its slots.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Coordinator;
 use crate::device::PerKind;
@@ -10,7 +10,7 @@ use crate::gang::Gang;
 use crate::ids::{JobId, NamespaceName};
 use crate::job::{Eviction, Input, Job, JobState};
 use crate::pipeline::Pipeline;
-use crate::schedule::{Candidate, Right, Room, Shortage, victims};
+use crate::schedule::{Candidate, Room, Shortage, victims};
 use crate::time::MonoTime;
 use crate::worker::WorkerState;
 
@@ -26,6 +26,18 @@ impl Holder<'_> {
     fn order(&self) -> (i32, Reverse<MonoTime>, &JobId) {
         (self.pipeline.priority, Reverse(self.gang.placed), &self.job.id)
     }
+}
+
+/// Who holds slots that a job could use and may claim.
+struct Field {
+    /// Gangs of lower priority in its own namespace, in the order in which they are stopped.
+    own: Vec<Candidate>,
+    /// Gangs of other namespaces on borrowed slots, in that order.
+    borrowed: Vec<Candidate>,
+    /// Slots that come free by themselves: what holds them is stopping.
+    free: PerKind<u32>,
+    /// What its namespace uses when that has stopped.
+    used: PerKind<u32>,
 }
 
 impl Coordinator {
@@ -53,6 +65,31 @@ impl Coordinator {
     pub(super) fn victims_of(&self, id: &JobId, reserved: PerKind<u32>, room: &Room) -> Vec<(JobId, EvictReason)> {
         let Some(pipeline) = self.pipeline(&id.pipeline) else { return Vec::new() };
         let Some(job) = pipeline.job(&id.name) else { return Vec::new() };
+        let Field { own, borrowed, free, used } = self.field(pipeline, job, room);
+        let limits = self.limits(&pipeline.namespace);
+        let shortage = |most| Shortage { demand: job.demand(), free: free.plus(reserved), used, most };
+        let reclaimed: BTreeSet<JobId> = borrowed.iter().map(|candidate| candidate.job.clone()).collect();
+        let within_quota = shortage(PerKind::of(|kind| limits.nominal(kind)));
+        let mut stopped = victims(within_quota, borrowed.into_iter().chain(own.iter().cloned()).collect());
+        if stopped.is_empty() {
+            stopped = victims(shortage(PerKind::of(|kind| limits.most(kind))), own);
+        }
+        let reason = |victim: &JobId| match reclaimed.contains(victim) {
+            true => EvictReason::Reclaimed,
+            false => EvictReason::Preempted,
+        };
+        stopped.into_iter().map(|victim| (victim.clone(), reason(&victim))).collect()
+    }
+
+    /// How many slots a job could have that are held by gangs which may be stopped for it.
+    pub(super) fn evictable(&self, job: &Job, room: &Room) -> u32 {
+        let Some(pipeline) = self.pipeline(&job.id.pipeline) else { return 0 };
+        let Field { own, borrowed, .. } = self.field(pipeline, job, room);
+        own.iter().chain(&borrowed).map(|candidate| candidate.frees.total()).sum()
+    }
+
+    /// Who holds slots that a job could use and may claim.
+    fn field(&self, pipeline: &Pipeline, job: &Job, room: &Room) -> Field {
         let (mut stopping, mut running) = (Vec::new(), Vec::new());
         for pipeline in self.begun.iter().filter_map(|turn| self.pipelines.get(&turn.number)) {
             for job in &pipeline.jobs {
@@ -65,47 +102,20 @@ impl Coordinator {
         }
         running.sort_by(|one, other| one.order().cmp(&other.order()));
         let mut used = self.used();
-        let mut free = reserved;
+        let mut free = PerKind::default();
         for holder in &stopping {
             free = free.plus(self.frees(job, holder.gang, room));
             if let Some(used) = used.get_mut(&holder.pipeline.namespace) {
                 *used = used.minus(holder.gang.holds());
             }
         }
-        let own = running.iter().filter(|holder| {
+        let lower = running.iter().filter(|holder| {
             holder.pipeline.namespace == pipeline.namespace && holder.pipeline.priority < pipeline.priority
         });
-        let own: Vec<Candidate> = own.map(|holder| self.candidate(job, holder, true, room)).collect();
-        let borrowed: Vec<Candidate> = self
-            .borrowers(&pipeline.namespace, &running, used.clone())
-            .map(|holder| self.candidate(job, holder, false, room))
-            .collect();
-
-        let used = used.get(&pipeline.namespace).copied().unwrap_or_default();
-        let limits = self.limits(&pipeline.namespace);
-        let shortage = |right| {
-            let most = PerKind::of(|kind| match right {
-                Right::Own => limits.nominal(kind),
-                Right::Borrowed => limits.most(kind),
-            });
-            Shortage { demand: job.demand(), free, used, most }
-        };
-        let reclaimed: Vec<JobId> = borrowed.iter().map(|candidate| candidate.job.clone()).collect();
-        let reason = |victim: &JobId| match reclaimed.contains(victim) {
-            true => EvictReason::Reclaimed,
-            false => EvictReason::Preempted,
-        };
-        let mut stopped = victims(shortage(Right::Own), borrowed.into_iter().chain(own.iter().cloned()).collect());
-        if stopped.is_empty() {
-            stopped = victims(shortage(Right::Borrowed), own);
-        }
-        stopped
-            .into_iter()
-            .map(|victim| {
-                let why = reason(&victim);
-                (victim, why)
-            })
-            .collect()
+        let own = lower.map(|holder| self.candidate(job, holder, true, room)).collect();
+        let borrowers = self.borrowers(&pipeline.namespace, &running, used.clone());
+        let borrowed = borrowers.map(|holder| self.candidate(job, holder, false, room)).collect();
+        Field { own, borrowed, free, used: used.get(&pipeline.namespace).copied().unwrap_or_default() }
     }
 
     /// The gangs of other namespaces that hold slots beyond their quotas, in order, as far as that is still so when those before them
@@ -137,7 +147,7 @@ impl Coordinator {
     }
 
     /// The slots of a gang that a job can use when they are free.
-    fn frees(&self, job: &Job, gang: &Gang, room: &Room) -> PerKind<u32> {
+    pub(super) fn frees(&self, job: &Job, gang: &Gang, room: &Room) -> PerKind<u32> {
         let live = gang.live(&job.id).filter_map(|(_, slot)| {
             let worker = self.workers.get(&slot.worker).filter(|worker| worker.state == WorkerState::Active)?;
             Some((slot.clone(), worker.slots.get(slot.index as usize)?.device))

@@ -1,8 +1,8 @@
 //! What tasks say.
 
 use super::Coordinator;
-use crate::effect::{Command, Effects, Fact};
-use crate::event::{Progress, TaskReport};
+use crate::effect::{Command, Effects};
+use crate::event::TaskReport;
 use crate::failure::Failure;
 use crate::gang::End;
 use crate::ids::TaskId;
@@ -45,7 +45,11 @@ impl Coordinator {
                     job.transition(now, Input::Ready { member: task.member, store_address }, effects);
                 }
             }
-            TaskReport::Progress(progress) => self.progress(&task, progress, effects),
+            TaskReport::Progress(progress) => {
+                if let Some(job) = self.job_mut(&task.job) {
+                    job.progress(now, progress, effects);
+                }
+            }
             TaskReport::Succeeded { figures } => self.end(now, &task, End::Succeeded(figures), effects),
             TaskReport::Failed { cause, message } => {
                 let failure = Failure { task: task.clone(), cause, message };
@@ -59,12 +63,5 @@ impl Coordinator {
     pub fn holds(&self, from: &Lease, task: &TaskId) -> bool {
         let gang = self.job(&task.job).and_then(|job| job.state.gang());
         gang.and_then(|gang| gang.live_member(task)).is_some_and(|member| member.slot.worker == from.worker)
-    }
-
-    fn progress(&mut self, task: &TaskId, progress: Progress, effects: &mut Effects) {
-        let Some(job) = self.job_mut(&task.job) else { return };
-        job.progress = Some(progress);
-        effects.changed.insert(task.job.pipeline.clone());
-        effects.facts.push(Fact::Progressed(task.job.clone()));
     }
 }

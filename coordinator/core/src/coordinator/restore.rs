@@ -78,7 +78,19 @@ impl Coordinator {
     }
 
     fn restore_job(&mut self, now: MonoTime, record: Record) {
-        let Record::Job { job: id, attempts, failures, fruitless, generation, started, mut state } = record else {
+        let Record::Job {
+            job: id,
+            attempts,
+            failures,
+            fruitless,
+            generation,
+            started,
+            since,
+            ledger,
+            stops,
+            mut state,
+        } = record
+        else {
             return;
         };
         match &mut state {
@@ -95,7 +107,8 @@ impl Coordinator {
         };
         let Some(job) = self.job_mut(&id) else { return };
         (job.attempts, job.failures, job.fruitless, job.generation) = (attempts, failures, fruitless, generation);
-        (job.started, job.state) = (started, state);
+        (job.started, job.since, job.ledger, job.stops, job.state) =
+            (started, since.unwrap_or(now), ledger, stops, state);
         self.awaited.extend(holders.into_iter().map(|worker| (worker, now.after(RETURN_TIMEOUT))));
     }
 

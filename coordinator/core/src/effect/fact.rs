@@ -1,7 +1,10 @@
 //! What is worth counting or logging.
 
+use std::time::Duration;
+
 use crate::failure::Cause;
 use crate::ids::{Generation, JobId, TaskId, WorkerId};
+use crate::job::Use;
 
 /// Something worth counting or logging.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +54,15 @@ pub enum Fact {
     },
     /// A job made progress.
     Progressed(JobId),
+    /// The slots of a job, or its waiting for them, have taken time.
+    Spent {
+        /// The job.
+        job: JobId,
+        /// What it went to.
+        on: Use,
+        /// How much.
+        time: Duration,
+    },
     /// A job is over.
     JobOver(JobId),
 }

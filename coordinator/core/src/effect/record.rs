@@ -3,7 +3,7 @@
 use super::Membership;
 use crate::event::RequestId;
 use crate::ids::{Generation, JobId, NamespaceName, PipelineId};
-use crate::job::JobState;
+use crate::job::{JobState, Ledger, Stop};
 use crate::namespace::Namespace;
 use crate::spec::PipelineSpec;
 use crate::time::MonoTime;
@@ -48,6 +48,12 @@ pub enum Record {
         generation: Generation,
         /// When it first got slots.
         started: Option<MonoTime>,
+        /// Since when it waits for what it waits for, or runs; absent in records of the first coordinators.
+        since: Option<MonoTime>,
+        /// What its slots were used for, and what it waited for.
+        ledger: Ledger,
+        /// The latest attempts that ended before their work was done.
+        stops: Vec<Stop>,
         /// Its state.
         state: JobState,
     },

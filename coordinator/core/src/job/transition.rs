@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use super::{FRUITLESS_ATTEMPTS, Job, JobState, LOST_WORKER_PAUSE, Outcome, READY_TIMEOUT, RETRY_PAUSES, StopReason};
+use super::{
+    FRUITLESS_ATTEMPTS, Job, JobState, LOST_WORKER_PAUSE, Outcome, READY_TIMEOUT, RETRY_PAUSES, STOPS_KEPT, Stop,
+    StopReason, Use,
+};
 use crate::device::Device;
 use crate::effect::{Command, Effects, EvictReason, Fact, FormReason, Record, Start};
+use crate::event::Progress;
 use crate::failure::{Cause, Failure};
-use crate::gang::{End, Gang, MemberState};
+use crate::gang::{End, Gang, MemberState, Spent};
 use crate::ids::{Generation, JobId, JobName, SlotId, WorkerId};
 use crate::reason::Reason;
 use crate::time::MonoTime;
@@ -84,13 +88,57 @@ impl Job {
             }
             (JobState::Stopping { mut gang, why, since }, Input::Ended { member, end, .. }) => {
                 let why = why.updated(&end);
-                gang.members[member as usize].state = MemberState::Over(end);
-                self.settle(now, gang, why, since)
+                gang.end(now, member, end);
+                self.settle(now, gang, why, since, effects)
             }
             (state, _) => state,
         };
+        let (was, is) = (Use::of_waiting(&before), Use::of_waiting(&self.state));
+        if was != is {
+            if let Some(on) = was {
+                self.spend(on, now.since(self.since), effects);
+            }
+            self.since = now;
+        }
         if self.state != before {
             self.record(&before, effects);
+        }
+    }
+
+    /// Takes in how far the latest attempt is. The first word of it is worth keeping: an attempt that got somewhere is not fruitless.
+    pub(crate) fn progress(&mut self, now: MonoTime, progress: Progress, effects: &mut Effects) {
+        self.progress = Some(progress);
+        effects.changed.insert(self.id.pipeline.clone());
+        effects.facts.push(Fact::Progressed(self.id.clone()));
+        if let JobState::Running(gang) = &mut self.state
+            && gang.began.is_none()
+        {
+            gang.began = Some(now);
+            effects.persist.push(self.to_record());
+        }
+    }
+
+    fn spend(&mut self, on: Use, time: Duration, effects: &mut Effects) {
+        if !time.is_zero() {
+            self.ledger.add(on, time);
+            effects.facts.push(Fact::Spent { job: self.id.clone(), on, time });
+        }
+    }
+
+    /// Books what an attempt has spent that is over; its work counts, or was lost to what stopped it.
+    fn book(&mut self, now: MonoTime, gang: &Gang, stopped: Option<&StopReason>, effects: &mut Effects) {
+        let counts = stopped.is_none() || !gang.is_group();
+        let mut spent = gang.spent;
+        if stopped.is_none() && gang.began.is_none() {
+            // It was done before it said anything.
+            spent = Spent { starting: Duration::ZERO, working: spent.starting };
+        }
+        let on = stopped.filter(|_| !counts).map_or(Use::Productive, Use::of_stop);
+        self.spend(Use::Starting, spent.starting, effects);
+        self.spend(on, spent.working, effects);
+        if let Some(why) = stopped {
+            self.stops.drain(..(self.stops.len() + 1).saturating_sub(STOPS_KEPT));
+            self.stops.push(Stop { attempt: gang.attempt, at: now, why: why.clone() });
         }
     }
 
@@ -193,11 +241,14 @@ impl Job {
         effects: &mut Effects,
     ) -> JobState {
         let task = gang.task(&self.id, member);
-        gang.members[member as usize].state = MemberState::Over(end.clone());
+        gang.end(now, member, end.clone());
         let failure = match end {
             End::Succeeded(_) => {
                 return match gang.figures() {
-                    Some(figures) => over(now, Outcome::Succeeded { figures }),
+                    Some(figures) => {
+                        self.book(now, &gang, None, effects);
+                        over(now, Outcome::Succeeded { figures })
+                    }
                     None => JobState::Running(gang),
                 };
             }
@@ -220,17 +271,26 @@ impl Job {
         for (task, slot) in gang.live(&self.id) {
             effects.send(&slot.worker, task, Command::Stop { reason: why.to_string() });
         }
-        self.settle(now, gang, why, now)
+        self.settle(now, gang, why, now, effects)
     }
 
     /// Waits for the members that are left; when there are none, decides what becomes of the job.
-    fn settle(&mut self, now: MonoTime, gang: Gang, why: StopReason, since: MonoTime) -> JobState {
+    fn settle(
+        &mut self,
+        now: MonoTime,
+        gang: Gang,
+        why: StopReason,
+        since: MonoTime,
+        effects: &mut Effects,
+    ) -> JobState {
         if !gang.is_over() {
             return JobState::Stopping { gang, why, since };
         }
         if let Some(figures) = gang.figures() {
+            self.book(now, &gang, None, effects);
             return over(now, Outcome::Succeeded { figures });
         }
+        self.book(now, &gang, Some(&why), effects);
         match why {
             StopReason::Cancelled => over(now, Outcome::Cancelled),
             StopReason::Late { after } => over(now, Outcome::Late { after }),
@@ -238,14 +298,14 @@ impl Job {
             | StopReason::Preempted { .. }
             | StopReason::Reclaimed { .. }
             | StopReason::Suspended => JobState::Waiting(Reason::Queued),
-            StopReason::Failed(failure) => self.retry(now, failure),
+            StopReason::Failed(failure) => self.retry(now, failure, gang.began.is_some()),
         }
     }
 
     /// By cause: bad input never gets better; a lost worker is no fault of the job's; everything else is tried a few times. Whoever
     /// is at fault, a job that gets nowhere is given up.
-    fn retry(&mut self, now: MonoTime, failure: Failure) -> JobState {
-        self.fruitless = if self.progress.is_some() { 0 } else { self.fruitless + 1 };
+    fn retry(&mut self, now: MonoTime, failure: Failure, got_somewhere: bool) -> JobState {
+        self.fruitless = if got_somewhere { 0 } else { self.fruitless + 1 };
         let free = failure.cause == Cause::WorkerLost;
         let (pause, left) = if free {
             (Some(LOST_WORKER_PAUSE), FRUITLESS_ATTEMPTS.saturating_sub(self.fruitless))
@@ -271,15 +331,22 @@ impl Job {
             effects.facts.push(Fact::JobOver(self.id.clone()));
         }
         if !matches!((before, &self.state), (JobState::Waiting(_), JobState::Waiting(_))) {
-            effects.persist.push(Record::Job {
-                job: self.id.clone(),
-                attempts: self.attempts,
-                failures: self.failures,
-                fruitless: self.fruitless,
-                generation: self.generation,
-                started: self.started,
-                state: self.state.clone(),
-            });
+            effects.persist.push(self.to_record());
+        }
+    }
+
+    fn to_record(&self) -> Record {
+        Record::Job {
+            job: self.id.clone(),
+            attempts: self.attempts,
+            failures: self.failures,
+            fruitless: self.fruitless,
+            generation: self.generation,
+            started: self.started,
+            since: Some(self.since),
+            ledger: self.ledger.clone(),
+            stops: self.stops.clone(),
+            state: self.state.clone(),
         }
     }
 }

@@ -169,6 +169,11 @@ impl Room {
         Self { free, present, used, ..Self::default() }
     }
 
+    /// The slots there are.
+    pub(crate) fn present(&self) -> PerKind<u32> {
+        self.present
+    }
+
     /// The free slots that nobody has a claim on and that a placement admits.
     pub(crate) fn free(&self, placement: &Placement) -> PerKind<u32> {
         PerKind::count(self.free.iter().filter(|seat| self.admits(placement, seat)).map(|(_, device)| *device))

@@ -1,13 +1,13 @@
 //! The state of a job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use vismae_core::device::Device;
 use vismae_core::failure::{Cause, Failure};
-use vismae_core::gang::{End, Gang, Member, MemberState};
+use vismae_core::gang::{End, Gang, Member, MemberState, Spent};
 use vismae_core::ids::{Generation, JobName, SlotId, WorkerId};
-use vismae_core::job::{JobState, Outcome, StopReason};
+use vismae_core::job::{JobState, Ledger, Outcome, Stop, StopReason, Use};
 use vismae_core::reason::Reason;
 use vismae_core::spec::Demand;
 use vismae_proto::state::{self, job_record, over, stopping};
@@ -21,15 +21,7 @@ pub(super) fn write(state: &JobState) -> job_record::State {
         JobState::Stopping { gang, why, since } => job_record::State::Stopping(state::Stopping {
             gang: Some(write_gang(gang)),
             since: Some(date(*since)),
-            why: Some(match why {
-                StopReason::Failed(failure) => stopping::Why::Failed(write_failure(failure)),
-                StopReason::WorkerLeaves(worker) => stopping::Why::WorkerLeaves(worker.to_string()),
-                StopReason::Preempted { by } => stopping::Why::Preempted(by.to_string()),
-                StopReason::Reclaimed { by } => stopping::Why::Reclaimed(by.to_string()),
-                StopReason::Suspended => stopping::Why::Suspended(state::Nothing {}),
-                StopReason::Late { after } => stopping::Why::Late(wire_duration(*after)),
-                StopReason::Cancelled => stopping::Why::Cancelled(state::Nothing {}),
-            }),
+            why: Some(write_why(why)),
         }),
         JobState::Over { outcome, at } => job_record::State::Over(state::Over {
             at: Some(date(*at)),
@@ -57,15 +49,7 @@ pub(super) fn read(state: job_record::State) -> Result<JobState, Fault> {
         job_record::State::Stopping(stopping) => JobState::Stopping {
             gang: read_gang(required(stopping.gang, "gang")?)?,
             since: moment(stopping.since)?,
-            why: match required(stopping.why, "why")? {
-                stopping::Why::Failed(failure) => StopReason::Failed(read_failure(failure)?),
-                stopping::Why::WorkerLeaves(worker) => StopReason::WorkerLeaves(WorkerId::new(worker).map_err(fault)?),
-                stopping::Why::Preempted(by) => StopReason::Preempted { by: by.parse().map_err(fault)? },
-                stopping::Why::Reclaimed(by) => StopReason::Reclaimed { by: by.parse().map_err(fault)? },
-                stopping::Why::Suspended(state::Nothing {}) => StopReason::Suspended,
-                stopping::Why::Late(after) => StopReason::Late { after: duration(after)? },
-                stopping::Why::Cancelled(state::Nothing {}) => StopReason::Cancelled,
-            },
+            why: read_why(stopping.why)?,
         },
         job_record::State::Over(over) => JobState::Over {
             at: moment(over.at)?,
@@ -78,6 +62,55 @@ pub(super) fn read(state: job_record::State) -> Result<JobState, Fault> {
             },
         },
     })
+}
+
+fn write_why(why: &StopReason) -> stopping::Why {
+    match why {
+        StopReason::Failed(failure) => stopping::Why::Failed(write_failure(failure)),
+        StopReason::WorkerLeaves(worker) => stopping::Why::WorkerLeaves(worker.to_string()),
+        StopReason::Preempted { by } => stopping::Why::Preempted(by.to_string()),
+        StopReason::Reclaimed { by } => stopping::Why::Reclaimed(by.to_string()),
+        StopReason::Suspended => stopping::Why::Suspended(state::Nothing {}),
+        StopReason::Late { after } => stopping::Why::Late(wire_duration(*after)),
+        StopReason::Cancelled => stopping::Why::Cancelled(state::Nothing {}),
+    }
+}
+
+fn read_why(wire: Option<stopping::Why>) -> Result<StopReason, Fault> {
+    Ok(match required(wire, "why")? {
+        stopping::Why::Failed(failure) => StopReason::Failed(read_failure(failure)?),
+        stopping::Why::WorkerLeaves(worker) => StopReason::WorkerLeaves(WorkerId::new(worker).map_err(fault)?),
+        stopping::Why::Preempted(by) => StopReason::Preempted { by: by.parse().map_err(fault)? },
+        stopping::Why::Reclaimed(by) => StopReason::Reclaimed { by: by.parse().map_err(fault)? },
+        stopping::Why::Suspended(state::Nothing {}) => StopReason::Suspended,
+        stopping::Why::Late(after) => StopReason::Late { after: duration(after)? },
+        stopping::Why::Cancelled(state::Nothing {}) => StopReason::Cancelled,
+    })
+}
+
+pub(super) fn write_stop(stop: &Stop) -> state::Stop {
+    let why = state::Stopping { why: Some(write_why(&stop.why)), ..state::Stopping::default() };
+    state::Stop { attempt: stop.attempt, at: Some(date(stop.at)), why: Some(why) }
+}
+
+pub(super) fn read_stop(wire: state::Stop) -> Result<Stop, Fault> {
+    let why = read_why(required(wire.why, "why")?.why)?;
+    Ok(Stop { attempt: wire.attempt, at: moment(wire.at)?, why })
+}
+
+pub(super) fn write_ledger(ledger: &Ledger) -> HashMap<String, prost_types::Duration> {
+    ledger.iter().map(|(on, time)| (on.word().to_owned(), wire_duration(time))).collect()
+}
+
+/// Time that went to what only a newer coordinator knows is left out: nothing depends on it.
+pub(super) fn read_ledger(wire: HashMap<String, prost_types::Duration>) -> Result<Ledger, Fault> {
+    let mut ledger = Ledger::default();
+    for (word, time) in wire {
+        if let Some(on) = Use::from_word(&word) {
+            ledger.add(on, duration(time)?);
+        }
+    }
+    Ok(ledger)
 }
 
 fn backoff(reason: &Reason) -> Option<state::Backoff> {
@@ -110,13 +143,22 @@ fn write_gang(gang: &Gang) -> state::Gang {
         }),
         members: gang.members.iter().map(write_member).collect(),
         generation: gang.generation.map(|generation| generation.0),
+        seat_time: Some(date(gang.seated)),
+        begin_time: gang.began.map(date),
+        starting: Some(wire_duration(gang.spent.starting)),
+        working: Some(wire_duration(gang.spent.working)),
     }
 }
 
 fn read_gang(wire: state::Gang) -> Result<Gang, Fault> {
+    let placed = moment(wire.place_time)?;
+    let time = |wire: Option<prost_types::Duration>| wire.map_or(Ok(Duration::ZERO), duration);
     Ok(Gang {
         attempt: wire.attempt,
-        placed: moment(wire.place_time)?,
+        placed,
+        seated: wire.seat_time.map_or(Ok(placed), |time| moment(Some(time)))?,
+        began: wire.begin_time.map(|time| moment(Some(time))).transpose()?,
+        spent: Spent { starting: time(wire.starting)?, working: time(wire.working)? },
         demand: match required(wire.demand, "demand")? {
             state::gang::Demand::Group(size) => Demand::group(size),
             state::gang::Demand::Crew(at_most) => Demand::Crew { at_most },

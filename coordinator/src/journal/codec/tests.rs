@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use vismae_core::device::{Device, PerKind};
 use vismae_core::failure::{Cause, Failure};
-use vismae_core::gang::{End, Gang, Member, MemberState};
+use vismae_core::gang::{End, Gang, Member, MemberState, Spent};
 use vismae_core::ids::{JobName, SlotId, WorkerId};
-use vismae_core::job::{JobState, Outcome, StopReason};
+use vismae_core::job::{JobState, Ledger, Outcome, Stop, StopReason, Use};
 use vismae_core::namespace::{Borrowing, Limits, Namespace};
 use vismae_core::reason::Reason;
 use vismae_core::spec::Demand;
@@ -32,6 +32,9 @@ fn gang(demand: Demand) -> Gang {
     Gang {
         attempt: 1,
         placed: at(3),
+        seated: at(3),
+        began: None,
+        spent: Spent::default(),
         demand,
         members: vec![
             member("w0", 0, MemberState::Starting),
@@ -72,7 +75,18 @@ fn states() -> Vec<JobState> {
 
 fn job(state: JobState) -> Record {
     let job = "demo.pretrain".parse().unwrap();
-    Record::Job { job, attempts: 2, failures: 1, fruitless: 0, generation: Generation(4), started: Some(at(2)), state }
+    Record::Job {
+        job,
+        attempts: 2,
+        failures: 1,
+        fruitless: 0,
+        generation: Generation(4),
+        started: Some(at(2)),
+        since: None,
+        ledger: Ledger::default(),
+        stops: Vec::new(),
+        state,
+    }
 }
 
 fn back(record: &Record) -> Record {
@@ -86,6 +100,22 @@ fn every_state_of_a_job_reads_back_as_it_was() {
     for record in states().into_iter().map(job) {
         assert_eq!(back(&record), record);
     }
+}
+
+#[test]
+fn what_a_job_has_spent_and_how_it_was_stopped_reads_back_as_it_was() {
+    let mut spent = Ledger::default();
+    spent.add(Use::Productive, Duration::from_millis(1500));
+    spent.add(Use::WaitSlots, Duration::from_secs(7));
+    let stop = |attempt, why| Stop { attempt, at: at(8), why };
+    let all = vec![stop(0, StopReason::Suspended), stop(1, StopReason::Failed(failure(Cause::Crash)))];
+    let times = Spent { starting: Duration::from_secs(3), working: Duration::from_millis(4500) };
+    let gang = Gang { seated: at(1), began: Some(at(4)), spent: times, ..gang(Demand::group(6)) };
+    let mut record = job(JobState::Running(gang));
+    if let Record::Job { since, ledger, stops, .. } = &mut record {
+        (*since, *ledger, *stops) = (Some(at(6)), spent, all);
+    }
+    assert_eq!(back(&record), record);
 }
 
 #[test]
