@@ -12,8 +12,8 @@ use vismae_proto::v1::job_spec::Kind;
 use vismae_proto::v1::task_command::Command;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{
-    CancelPipelineRequest, ExplainJobRequest, GetPipelineRequest, ListPipelinesRequest, ListWorkersRequest, LogLine, Progress,
-    ReadLogsRequest, ResumePipelineRequest, State, Stopped, SubmitPipelineRequest, SuspendPipelineRequest,
+    CancelPipelineRequest, ExplainJobRequest, GetPipelineRequest, ListPipelinesRequest, ListWorkersRequest, LogLine,
+    Progress, ReadLogsRequest, ResumePipelineRequest, State, Stopped, SubmitPipelineRequest, SuspendPipelineRequest,
     WatchPipelineRequest,
 };
 use wire::{Agent, Coordinator, demo, in_time, single};

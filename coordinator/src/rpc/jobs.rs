@@ -153,8 +153,10 @@ impl JobService for Jobs {
     }
 
     async fn explain_job(&self, request: Request<ExplainJobRequest>) -> Result<Response<Explanation>, Status> {
+        let caller = caller(&request)?;
         let job = convert::job_id_from_wire("job", &request.get_ref().job);
         let job = job.map_err(|violations| status::invalid(&violations))?;
+        permission::require(&self.context, &caller, &job.pipeline, Role::Viewer).await?;
         let (handle, wanted) = (self.context.handle.clone(), job.clone());
         let told = self.context.handle.read(move |core| match core.explain(&wanted) {
             Some(told) => Ok(convert::explanation_view(&told, |moment| handle.date(moment))),
@@ -165,7 +167,7 @@ impl JobService for Jobs {
         match told.await.map_err(stopped)? {
             Ok(told) => Ok(Response::new(told)),
             Err(Some(jobs)) => Err(status::not_found("job", &job.to_string(), jobs)),
-            Err(None) => Err(unknown(&self.context, &job.pipeline).await),
+            Err(None) => Err(unknown(&self.context, &caller, &job.pipeline).await),
         }
     }
 
