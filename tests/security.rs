@@ -73,12 +73,18 @@ fn a_cluster_with_certificates_and_tokens_runs_a_pipeline_and_lets_nobody_else_i
         succeed(&["tokens", "new", "eve", "--grant", "research:viewer", "--token-file", &setup.path("eve.token")]);
     let submitter =
         succeed(&["tokens", "new", "ada", "--grant", "research:submitter", "--token-file", &setup.path("ada.token")]);
-    std::fs::write(setup.path("access.toml"), viewer + &submitter).unwrap();
+    let admin = succeed(&["tokens", "new", "root", "--grant", "*:admin", "--token-file", &setup.path("root.token")]);
+    std::fs::write(setup.path("access.toml"), viewer + &submitter + &admin).unwrap();
     for secret in ["certs/ca.key", "certs/coordinator.key", "certs/gpu-1.key", "eve.token"] {
         assert!(is_private(&setup.folder.path().join(secret)), "{secret}");
     }
     let _coordinator = setup.coordinator();
     wait_for("the coordinator", || setup.run(&["workers"], "eve.token").status.success());
+
+    let named = setup.run(&["namespaces", "set", "research", "--cpu", "4"], "root.token");
+    assert!(named.status.success(), "{}", said(&named));
+    let refused = setup.run(&["namespaces", "set", "research", "--cpu", "400"], "ada.token");
+    assert_eq!(refused.status.code(), Some(DENIED), "{}", said(&refused));
 
     // Somebody else's name, with a certificate that is good for another.
     let mut impostor = setup.worker("gpu-2", "gpu-1");

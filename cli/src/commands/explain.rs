@@ -7,7 +7,6 @@ use serde::Serialize;
 use vismae_proto::v1;
 
 use super::CoordinatorAddress;
-use crate::client::Coordinator;
 use crate::failure::Failure;
 use crate::output::{Format, figure};
 use crate::views::NamespaceView;
@@ -69,7 +68,7 @@ struct StopView {
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
-    let told = Coordinator::connect(&options.at.coordinator).await?.explain_job(&options.job).await?;
+    let told = options.at.connect().await?.explain_job(&options.job).await?;
     format.result(&ExplanationView::from(told), text)
 }
 

@@ -20,11 +20,14 @@ use tonic_types::StatusExt as _;
 use vismae_coordinator::server::{Config, ServeError, TlsFiles, serve};
 use vismae_proto::client::{Bearer, Trust, connect_with};
 use vismae_proto::v1::job_service_client::JobServiceClient;
+use vismae_proto::v1::namespace_service_client::NamespaceServiceClient;
+use vismae_proto::v1::{Namespace, UpdateNamespaceRequest};
 
 use authority::Authority;
 use wire::{Coordinator, PATIENCE, any_port};
 
-/// Tokens and what they allow: `viewer` and `submitter` in research, `operator` everywhere, `guest` in the clinic only.
+/// Tokens and what they allow: `viewer` and `submitter` in research, `operator` and `admin` everywhere, `guest` in the clinic only, and
+/// `nobody` nothing.
 const ACCESS: &str = r#"
 [[token]]
 name = "viewer"
@@ -45,6 +48,16 @@ grants = ["*:operator"]
 name = "guest"
 sha256 = "84983c60f7daadc1cb8698621f802c0d9f9a3c3c295c810748fb048115c186ec"
 grants = ["clinic:submitter"]
+
+[[token]]
+name = "admin"
+sha256 = "8c6976e5b5410415bde908bd4dee15dfb167a9c873fc4bb8a81f6f2ab448a918"
+grants = ["*:admin"]
+
+[[token]]
+name = "nobody"
+sha256 = "6382b3cc881412b77bfcaeed026001c00d9e3025e66c20f6e7e92f079851462a"
+grants = []
 
 [stores]
 research = ["file:///store/research"]
@@ -91,7 +104,17 @@ impl Guarded {
         let port = running.address().port();
         let trust = Trust { ca: Some(path("ca.pem")), identity: Some((path("worker-1.pem"), path("worker-1.key"))) };
         let channel = connect_with(&url(port), &trust, PATIENCE).await.unwrap();
-        Self { folder, authority, coordinator: Coordinator { running, channel, shutdown } }
+        let guarded = Self { folder, authority, coordinator: Coordinator { running, channel, shutdown } };
+        guarded.make_namespace("research").await;
+        guarded
+    }
+
+    async fn make_namespace(&self, name: &str) {
+        let bearer = Bearer::new(Some("admin"), &self.url()).unwrap();
+        let mut client = NamespaceServiceClient::with_interceptor(self.channel().await, bearer);
+        let namespace = Some(Namespace { name: name.to_owned(), ..Default::default() });
+        let request = UpdateNamespaceRequest { namespace, allow_missing: true, ..Default::default() };
+        client.update_namespace(request).await.unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -113,10 +136,10 @@ impl Guarded {
         JobServiceClient::with_interceptor(self.channel().await, Bearer::new(Some(token), &self.url()).unwrap())
     }
 
-    /// The lines of the audit log.
+    /// The lines of the audit log behind the first, which tells of the namespace.
     fn audit(&self) -> Vec<serde_json::Value> {
         let log = std::fs::read_to_string(self.path("audit.jsonl")).unwrap();
-        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        log.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 

@@ -1,15 +1,20 @@
 //! People: tokens, roles, namespaces, stores, and what is written down.
 
-use tonic::Code;
+use http_body_util::BodyExt as _;
+use prost::Message as _;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
 use vismae_core::ids::{NamespaceName, PipelineId};
 use vismae_core::spec::PipelineSpec;
 use vismae_proto::client::{Bearer, Trust, connect_with};
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::v1::job_service_client::JobServiceClient;
+use vismae_proto::v1::namespace_service_client::NamespaceServiceClient;
 use vismae_proto::v1::worker_service_client::WorkerServiceClient;
 use vismae_proto::v1::{
-    CancelPipelineRequest, GetPipelineRequest, ListPipelinesRequest, ListWorkersRequest, ReadLogsRequest,
-    SubmitPipelineRequest, WatchPipelineRequest,
+    CancelPipelineRequest, DeleteNamespaceRequest, GetNamespaceRequest, GetPipelineRequest, ListNamespacesRequest,
+    ListPipelinesRequest, ListWorkersRequest, Namespace, ReadLogsRequest, SubmitPipelineRequest,
+    UpdateNamespaceRequest, WatchPipelineRequest,
 };
 
 use super::wire::{PATIENCE, in_time, single};
@@ -236,5 +241,87 @@ async fn a_renewed_certificate_is_shown_without_a_restart() {
     let mut agent = JobServiceClient::new(guarded.coordinator.channel.clone());
     let answered = agent.list_pipelines(ListPipelinesRequest::default()).await.unwrap_err();
     assert_eq!(answered.code(), Code::Unauthenticated);
+    guarded.coordinator.stop().await;
+}
+
+/// Every method for people, as `/package.Service/Method`.
+fn methods() -> Vec<String> {
+    let set = prost_types::FileDescriptorSet::decode(vismae_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let mut methods = Vec::new();
+    for file in set.file.iter().filter(|file| file.package() == "vismae.v1") {
+        for service in file.service.iter().filter(|service| service.name() != "AgentService") {
+            let path = |method: &str| format!("/vismae.v1.{}/{method}", service.name());
+            methods.extend(service.method.iter().map(|method| path(method.name())));
+        }
+    }
+    methods
+}
+
+/// The status and the bytes of the answer to an empty message.
+async fn call(channel: &Channel, url: &str, method: &str, token: &str) -> (Code, usize) {
+    let body = tonic::body::Body::new(http_body_util::Full::new(bytes::Bytes::from_static(&[0; 5])));
+    let request = http::Request::post(format!("{url}{method}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("authorization", format!("Bearer {token}"))
+        .body(body)
+        .unwrap();
+    let mut channel = channel.clone();
+    std::future::poll_fn(|cx| tower::Service::poll_ready(&mut channel, cx)).await.unwrap();
+    let answer = in_time(tower::Service::call(&mut channel, request)).await.unwrap();
+    let code = Status::from_header_map(answer.headers()).map_or(Code::Ok, |status| status.code());
+    let body = in_time(answer.into_body().collect()).await.unwrap();
+    (code, body.to_bytes().len())
+}
+
+#[tokio::test]
+async fn no_method_tells_anything_to_somebody_without_a_role() {
+    let guarded = Guarded::start().await;
+    guarded.holder("submitter").await.submit_pipeline(submission(&of_research())).await.unwrap();
+    let (channel, url, methods) = (guarded.channel().await, guarded.url(), methods());
+    assert!(methods.len() > 10, "{methods:?}");
+    for method in methods {
+        assert_eq!(call(&channel, &url, &method, "stranger").await.0, Code::Unauthenticated, "{method}");
+        let (code, bytes) = call(&channel, &url, &method, "nobody").await;
+        // A list of nothing is a message of no bytes behind its head.
+        assert!(code != Code::Ok || bytes == 5, "{method}: {code:?} with {bytes} bytes");
+    }
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn namespaces_are_changed_by_their_administrators_only() {
+    let guarded = Guarded::start().await;
+    let update = || UpdateNamespaceRequest {
+        namespace: Some(Namespace { name: "clinic".to_owned(), ..Default::default() }),
+        allow_missing: true,
+        ..Default::default()
+    };
+    let client = async |token| {
+        NamespaceServiceClient::with_interceptor(
+            guarded.channel().await,
+            Bearer::new(Some(token), &guarded.url()).unwrap(),
+        )
+    };
+    for token in ["viewer", "submitter", "operator"] {
+        let refused = client(token).await.update_namespace(update()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{token}");
+        let delete = DeleteNamespaceRequest { name: "clinic".to_owned(), ..Default::default() };
+        assert_eq!(
+            client(token).await.delete_namespace(delete).await.unwrap_err().code(),
+            Code::PermissionDenied,
+            "{token}"
+        );
+    }
+    client("admin").await.update_namespace(update()).await.unwrap();
+    let names = async |token| {
+        let listed = client(token).await.list_namespaces(ListNamespacesRequest::default()).await.unwrap().into_inner();
+        listed.namespaces.into_iter().map(|namespace| namespace.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names("guest").await, ["clinic"]);
+    assert_eq!(names("submitter").await, ["research"]);
+    let hidden =
+        client("guest").await.get_namespace(GetNamespaceRequest { name: "research".to_owned() }).await.unwrap_err();
+    assert!(hidden.code() == Code::NotFound && !hidden.message().contains("default"), "{hidden}");
     guarded.coordinator.stop().await;
 }
