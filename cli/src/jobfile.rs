@@ -7,6 +7,7 @@ mod fault;
 mod pipeline;
 mod repair;
 mod schema;
+mod sweep;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

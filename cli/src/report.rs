@@ -7,6 +7,7 @@ mod chart;
 mod classify;
 mod comparison;
 mod corpus;
+mod efficiency;
 mod error;
 mod figure;
 mod gather;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use url::Url;
-use vismae_core::ids::{InvalidName, JobName};
+use vismae_core::ids::{InvalidName, JobName, NAME_MAX};
 use vismae_core::spec::{
     FinetuneSpec, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec, PipelineSpec, Placement,
     PretrainSpec, Selection, Violation, Window,
@@ -13,9 +13,13 @@ use vismae_core::spec::{
 use super::Overrides;
 use super::fault::{Fault, FaultKind, Faults, Place};
 use super::schema::{CorpusTable, DeviceWord, File, FinetuneTable, Init, ModalityWord, ModelTable, Size};
+use super::sweep::{self, Choice};
 
+/// Jobs of a pipeline, at most: a list too many in a sweep is noticed before it is queued.
+const JOBS_MAX: usize = 1000;
 const INGEST: &str = "ingest";
 const PRETRAIN: &str = "pretrain";
+const NO_PRETRAIN: &str = "is `pretrain`, but there is no `[pretrain]`; expected that table, or `random`";
 
 /// The pipeline a file describes, and the rules that it breaks.
 pub(super) fn build(file: File, folder: &Path, overrides: &Overrides) -> Result<(PipelineSpec, Faults), InvalidName> {
@@ -35,8 +39,6 @@ impl Builder<'_> {
         let inputs = self.inputs();
         let model = self.model();
         let store_url = self.store_url();
-        self.check_initialisation();
-
         let ingest = JobName::new(INGEST)?;
         let pretrain = JobName::new(PRETRAIN)?;
         let mut jobs = Vec::new();
@@ -72,25 +74,31 @@ impl Builder<'_> {
             // A fine-tune from random weights waits too, so that the gang gets all its slots at once.
             last_stage = vec![pretrain.clone()];
         }
-        for table in &self.file.finetune {
-            let initialisation = match table.init {
-                Init::Pretrain => Initialisation::Pretrained(pretrain.clone()),
-                Init::Random => Initialisation::Random,
-            };
-            let kind = JobKind::Finetune(FinetuneSpec {
-                task: table.task,
-                corpus: corpus.clone(),
-                selection: selection(&table.modalities, &table.sources),
-                label_fraction: table.label_fraction,
-                model: model.clone(),
-                initialisation,
-                optimiser: optimiser(table.learning_rate, table.weight_decay, table.warmup_epochs, table.clip_norm),
-                epochs: table.epochs,
-                batch: table.batch,
-                seed: table.seed,
-            });
-            let placement = placement(table.device, &table.node_labels);
-            jobs.push(JobSpec { name: table.name.clone(), depends_on: last_stage.clone(), placement, kind });
+        let finetunes = std::mem::take(&mut self.file.finetune);
+        let mut origins = Vec::new();
+        for (index, table) in finetunes.iter().enumerate() {
+            for choice in self.choices(index, table, jobs.len()) {
+                let Some(name) = self.job_name(index, table, &choice) else { continue };
+                let initialisation = match choice.init {
+                    Init::Pretrain => Initialisation::Pretrained(pretrain.clone()),
+                    Init::Random => Initialisation::Random,
+                };
+                let kind = JobKind::Finetune(FinetuneSpec {
+                    task: table.task,
+                    corpus: corpus.clone(),
+                    selection: selection(choice.modalities, &table.sources),
+                    label_fraction: choice.label_fraction,
+                    model: model.clone(),
+                    initialisation,
+                    optimiser: optimiser(table.learning_rate, table.weight_decay, table.warmup_epochs, table.clip_norm),
+                    epochs: table.epochs,
+                    batch: table.batch,
+                    seed: choice.seed,
+                });
+                origins.push(Origin { job: name.clone(), table: index, choice });
+                let placement = placement(table.device, &table.node_labels);
+                jobs.push(JobSpec { name, depends_on: last_stage.clone(), placement, kind });
+            }
         }
         let priority = self.overrides.priority.unwrap_or(self.file.priority);
         let namespace = self.overrides.namespace.as_ref().or(self.file.namespace.as_ref()).cloned().unwrap_or_default();
@@ -98,7 +106,7 @@ impl Builder<'_> {
         let deadline = self.overrides.deadline.or(self.file.deadline.map(|time| time.0));
         let spec =
             PipelineSpec { name: self.file.name.clone(), store_url, jobs, priority, namespace, suspended, deadline };
-        self.check_rules(&spec);
+        self.check_rules(&spec, &origins);
         Ok((spec, self.faults))
     }
 
@@ -163,21 +171,32 @@ impl Builder<'_> {
         }
     }
 
-    fn check_initialisation(&mut self) {
-        if self.file.pretrain.is_some() {
-            return;
+    /// The jobs of a table: none where there are too many, and one would be as good as none to look for other faults.
+    fn choices<'t>(&mut self, index: usize, table: &'t FinetuneTable, before: usize) -> Vec<Choice<'t>> {
+        let (here, all) = (sweep::count(table), sweep::count(table).saturating_add(before as u64));
+        if all > JOBS_MAX as u64 {
+            let message =
+                format!("describes {here} jobs, {all} with those before it; expected at most {JOBS_MAX} in a pipeline");
+            self.broken(finetune_place(index), message);
+            return sweep::choices(table).take(1).collect();
         }
-        let starts_from_nothing = |table: &FinetuneTable| table.init == Init::Pretrain;
-        let positions: Vec<usize> =
-            self.file.finetune.iter().enumerate().filter(|(_, t)| starts_from_nothing(t)).map(|(i, _)| i).collect();
-        for index in positions {
-            let at = finetune_place(index).key("init");
-            self.broken(at, "is `pretrain`, but there is no `[pretrain]`; expected that table, or `random`".to_owned());
+        sweep::choices(table).collect()
+    }
+
+    fn job_name(&mut self, index: usize, table: &FinetuneTable, choice: &Choice<'_>) -> Option<JobName> {
+        let name = choice.name(table);
+        if let Err(InvalidName { name }) = &name {
+            let message = format!(
+                "makes a job `{name}` of {} characters, expected at most {NAME_MAX}: give the table a shorter name",
+                name.len()
+            );
+            self.broken(finetune_place(index).key("name"), message);
         }
+        name.ok()
     }
 
     /// The coordinator's own rules, told in the words of the file.
-    fn check_rules(&mut self, spec: &PipelineSpec) {
+    fn check_rules(&mut self, spec: &PipelineSpec, origins: &[Origin<'_>]) {
         let Err(violations) = spec.validate() else { return };
         for Violation { field, message } in violations.iter() {
             if spec.jobs.is_empty() {
@@ -185,28 +204,38 @@ impl Builder<'_> {
                 self.broken(Place::root(), message.to_owned());
                 continue;
             }
-            let place = self.place(field);
-            let told = self.file.pretrain.is_none() && place.last_key() == Some("init");
-            if !told {
-                self.broken(place, message.clone());
+            let place = place(field, origins);
+            match self.file.pretrain.is_none() && place.last_key() == Some("init") {
+                true => self.broken(place, NO_PRETRAIN.to_owned()),
+                false => self.broken(place, message.clone()),
             }
         }
     }
+}
 
-    /// Where the file says what a pipeline's field holds.
-    fn place(&self, field: &str) -> Place {
-        let (job, rest) = field.split_once('.').unwrap_or((field, ""));
-        let finetune = self.file.finetune.iter().rposition(|table| table.name.as_str() == job);
-        let table = match (job, finetune) {
-            _ if rest.starts_with("model.") => Place::root(),
-            (_, Some(index)) => finetune_place(index),
-            (INGEST, None) => Place::root().key("corpus"),
-            (job, None) => Place::root().key(job),
-        };
-        match rest {
-            "" if finetune.is_some() => table.key("name"),
-            "" => table,
-            rest => rest.split('.').fold(table, step_into),
+/// Which table a job comes from, and which of its values.
+struct Origin<'t> {
+    job: JobName,
+    table: usize,
+    choice: Choice<'t>,
+}
+
+/// Where the file says what a pipeline's field holds.
+fn place(field: &str, origins: &[Origin<'_>]) -> Place {
+    let (job, rest) = field.split_once('.').unwrap_or((field, ""));
+    let origin = origins.iter().rfind(|origin| origin.job.as_str() == job);
+    let table = match (job, origin) {
+        _ if rest.starts_with("model.") => Place::root(),
+        (_, Some(origin)) => finetune_place(origin.table),
+        (INGEST, None) => Place::root().key("corpus"),
+        (job, None) => Place::root().key(job),
+    };
+    match (rest, origin) {
+        ("", Some(_)) => table.key("name"),
+        ("", None) => table,
+        (rest, origin) => {
+            let place = rest.split('.').fold(table, step_into);
+            origin.map_or(place.clone(), |origin| origin.choice.place(place))
         }
     }
 }

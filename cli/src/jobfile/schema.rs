@@ -10,6 +10,7 @@ use vismae_core::spec::{FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, Modality, Xra
 use vismae_core::spelling;
 
 use super::fault::{Faults, Refusal};
+use super::sweep::{Swept, SweptModalities};
 
 /// A whole job file.
 #[derive(Debug, Deserr)]
@@ -141,7 +142,7 @@ pub(super) struct PretrainTable {
     pub(super) sources: Vec<String>,
 }
 
-/// One of `[[finetune]]`.
+/// One of `[[finetune]]`; a list for one of some keys makes it a job for each value.
 #[derive(Debug, Deserr)]
 #[deserr(error = Faults, deny_unknown_fields)]
 pub(super) struct FinetuneTable {
@@ -149,8 +150,8 @@ pub(super) struct FinetuneTable {
     pub(super) name: JobName,
     #[deserr(from(TaskWord) = FinetuneTask::from)]
     pub(super) task: FinetuneTask,
-    #[deserr(default = Init::Pretrain)]
-    pub(super) init: Init,
+    #[deserr(default = Swept::one(Init::Pretrain))]
+    pub(super) init: Swept<Init>,
     pub(super) epochs: u32,
     pub(super) batch: u32,
     pub(super) learning_rate: f64,
@@ -160,16 +161,16 @@ pub(super) struct FinetuneTable {
     pub(super) warmup_epochs: f64,
     #[deserr(default)]
     pub(super) clip_norm: Option<f64>,
-    #[deserr(default)]
-    pub(super) seed: u64,
-    #[deserr(default = 1.0)]
-    pub(super) label_fraction: f64,
+    #[deserr(default = Swept::one(0))]
+    pub(super) seed: Swept<u64>,
+    #[deserr(default = Swept::one(1.0))]
+    pub(super) label_fraction: Swept<f64>,
     #[deserr(default = DeviceWord(None))]
     pub(super) device: DeviceWord,
     #[deserr(default)]
     pub(super) node_labels: BTreeMap<String, String>,
-    #[deserr(default)]
-    pub(super) modalities: Vec<ModalityWord>,
+    #[deserr(default = SweptModalities(Swept::one(Vec::new())))]
+    pub(super) modalities: SweptModalities,
     #[deserr(default)]
     pub(super) sources: Vec<String>,
 }
@@ -180,6 +181,16 @@ pub(super) struct FinetuneTable {
 pub(super) enum Init {
     Pretrain,
     Random,
+}
+
+impl Init {
+    /// The word it is written by.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Pretrain => "pretrain",
+            Self::Random => "random",
+        }
+    }
 }
 
 /// What a fine-tune learns, as it is written.

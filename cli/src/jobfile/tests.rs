@@ -86,9 +86,9 @@ fn a_sound_file_becomes_a_pipeline() {
 #[test]
 fn the_examples_are_sound() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
-    for example in ["demo.toml", "real-images.toml"] {
+    for (example, jobs) in [("demo.toml", 6), ("real-images.toml", 6), ("label-efficiency.toml", 20)] {
         let spec = super::load(&folder.join(example), &Overrides::default()).unwrap();
-        assert_eq!(spec.jobs.len(), 6, "{example}");
+        assert_eq!(spec.jobs.len(), jobs, "{example}");
     }
 }
 
@@ -349,4 +349,65 @@ fn a_priority_out_of_range_is_refused_where_it_stands_and_can_be_replaced() {
     assert!(faults[0].contains("`priority` is 5000, expected -1000 to 1000"), "{faults:?}");
     let overrides = Overrides { priority: Some(-3), ..Overrides::default() };
     assert_eq!(parse(SOUND, Path::new("/jobs"), &overrides).unwrap().priority, -3);
+}
+
+/// The second fine-tune of the sound file, with lists in it.
+const SWEPT: (&str, &str) = (
+    "init = \"random\"",
+    "init = [\"pretrain\", \"random\"]\nlabel_fraction = [0.1, 0.025, 1]\nseed = [1, 2]\nmodalities = [[\"CT\", \"MR\"], []]",
+);
+
+#[test]
+fn lists_in_a_fine_tune_make_a_job_of_each_combination() {
+    let spec = read(&SOUND.replacen(SWEPT.0, SWEPT.1, 1)).unwrap();
+    let names: Vec<&str> = spec.jobs.iter().skip(3).map(|job| job.name.as_str()).collect();
+    assert_eq!(names.len(), 24);
+    assert_eq!(
+        names[..3],
+        ["scratch-pretrain-f10-ct-mr-s1", "scratch-pretrain-f10-ct-mr-s2", "scratch-pretrain-f10-all-s1"]
+    );
+    assert_eq!((names[4], names[23]), ("scratch-pretrain-f2-5-ct-mr-s1", "scratch-random-f100-all-s2"));
+    let JobKind::Finetune(last) = &spec.jobs[26].kind else { panic!() };
+    assert_eq!((last.label_fraction, last.seed, &last.initialisation), (1.0, 2, &Initialisation::Random));
+    assert!(last.selection.modalities.is_empty());
+    // A list of one value is a list: the names stay when it grows.
+    let spec = read(&SOUND.replacen("init = \"random\"", "init = \"random\"\nseed = [7]", 1)).unwrap();
+    assert_eq!(spec.jobs[3].name.as_str(), "scratch-s7");
+}
+
+#[test]
+fn what_is_wrong_with_a_list_is_told_where_it_stands() {
+    let faults = |list: &str| faults_of(&[(SWEPT.0, list)]);
+    assert_eq!(
+        faults("label_fraction = [0.5, 0, 2]\nseed = [1, -1, \"x\"]"),
+        [
+            "25: `finetune[1].label_fraction[1]` is 0, expected a share above 0 and at most 1",
+            "25: `finetune[1].label_fraction[2]` is 2, expected a share above 0 and at most 1",
+            "26: `finetune[1].seed[1]` is a negative number `-1`, expected a whole number of 0 or more",
+            "26: `finetune[1].seed[2]` is a string \"x\", expected a whole number of 0 or more",
+        ]
+    );
+    assert_eq!(
+        faults("seed = []"),
+        ["25: `finetune[1].seed` is an empty list, expected a value, or a list of values for a job each"]
+    );
+    assert_eq!(
+        faults("modalities = [\"CT\", [\"MR\"]]"),
+        ["25: `finetune[1].modalities` holds modalities and lists of them, expected one or the other"]
+    );
+    assert_eq!(
+        faults("seed = [3, 3]"),
+        ["23: `finetune[1].name` job name `scratch-s3` is used twice, expected a name of its own for each job"]
+    );
+    let many: Vec<String> = (0..2000).map(|seed| seed.to_string()).collect();
+    assert_eq!(
+        faults(&format!("seed = [{}]", many.join(", "))),
+        ["22: `finetune[1]` describes 2000 jobs, 2003 with those before it; expected at most 1000 in a pipeline"]
+    );
+    let long = faults_of(&[("name = \"scratch\"", &format!("name = \"{}\"\nseed = [1]", "a".repeat(46)))]);
+    assert_eq!(long.len(), 1, "{long:?}");
+    assert!(
+        long[0].contains("`finetune[1].name` makes a job `aaa") && long[0].contains("of 49 characters"),
+        "{long:?}"
+    );
 }

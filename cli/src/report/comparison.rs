@@ -11,6 +11,14 @@ const RANDOM: &str = "random";
 
 /// What every fine-tune says of itself.
 pub(super) trait Finetuned {
+    /// What it learned, for the names of tables.
+    const TASK: &'static str;
+    /// What it is judged by.
+    const SCORE: &'static str;
+    /// That score on test.
+    fn score(&self) -> Option<f64>;
+    /// What it was told, by key.
+    fn settings(&self) -> &[(String, String)];
     /// Where its first weights came from.
     fn init(&self) -> &str;
     /// The sources and the modalities it was restricted to.
@@ -20,6 +28,17 @@ pub(super) trait Finetuned {
 }
 
 impl Finetuned for ClassifyResults {
+    const TASK: &'static str = "classification";
+    const SCORE: &'static str = "AUC";
+
+    fn score(&self) -> Option<f64> {
+        self.auc
+    }
+
+    fn settings(&self) -> &[(String, String)] {
+        &self.settings
+    }
+
     fn init(&self) -> &str {
         &self.init
     }
@@ -34,6 +53,17 @@ impl Finetuned for ClassifyResults {
 }
 
 impl Finetuned for Segmented {
+    const TASK: &'static str = "segmentation";
+    const SCORE: &'static str = "Dice";
+
+    fn score(&self) -> Option<f64> {
+        self.results.dice
+    }
+
+    fn settings(&self) -> &[(String, String)] {
+        &self.results.settings
+    }
+
     fn init(&self) -> &str {
         &self.results.init
     }
@@ -77,6 +107,17 @@ impl<R: Finetuned> Entry<'_, R> {
     }
 }
 
+/// A colour for each of some runs, by what they start from.
+pub(super) fn inks<'r, R: Finetuned + 'r>(runs: impl Iterator<Item = &'r R>) -> Vec<Ink> {
+    let (mut from_weights, mut from_nothing) =
+        ([Ink::Blue, Ink::Green].into_iter().cycle(), [Ink::Orange, Ink::Purple].into_iter().cycle());
+    let ink = |run: &R| {
+        let inks = if run.init() == RANDOM { &mut from_nothing } else { &mut from_weights };
+        inks.next().unwrap_or(Ink::Text)
+    };
+    runs.map(ink).collect()
+}
+
 /// Runs of the same task on the same frames.
 pub(super) struct Comparison<'r, R> {
     pub(super) entries: Vec<Entry<'r, R>>,
@@ -109,14 +150,11 @@ impl<'r, R: Finetuned> Comparison<'r, R> {
         groups.into_iter().map(Self::coloured).collect()
     }
 
-    fn coloured(runs: Vec<(&'r str, &'r R)>) -> Self {
-        let (mut from_weights, mut from_nothing) =
-            ([Ink::Blue, Ink::Green].into_iter().cycle(), [Ink::Orange, Ink::Purple].into_iter().cycle());
-        let entry = |(name, run): (&'r str, &'r R)| {
-            let inks = if run.init() == RANDOM { &mut from_nothing } else { &mut from_weights };
-            Entry { name, ink: inks.next().unwrap_or(Ink::Text), run }
-        };
-        Self { entries: runs.into_iter().map(entry).collect() }
+    /// Runs in this order, each with a colour.
+    pub(super) fn coloured(runs: Vec<(&'r str, &'r R)>) -> Self {
+        let inks = inks(runs.iter().map(|(_, run)| *run));
+        let entry = |((name, run), ink)| Entry { name, ink, run };
+        Self { entries: runs.into_iter().zip(inks).map(entry).collect() }
     }
 
     /// The run that headlines: the first from pre-trained weights, or the first.

@@ -6,7 +6,7 @@ use vismae_shards::runs::ClassifyResults;
 use super::comparison::Comparison;
 use super::gather::{Gathered, Outcome, Pretrained, Segmented};
 use super::table::{Cell, Table, Tables};
-use super::{ReportError, classify, corpus, number, palette, pretrain, segment, tiles};
+use super::{ReportError, classify, corpus, efficiency, number, palette, pretrain, segment, tiles};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -90,8 +90,8 @@ fn segmented(gathered: &Gathered) -> Vec<Comparison<'_, Segmented>> {
 fn key_figures(gathered: &Gathered) -> Vec<tiles::Tile> {
     let mut figures: Vec<_> = gathered.corpora.iter().filter_map(tiles::corpus).collect();
     figures.extend(pretrained(gathered).flat_map(|(_, run)| tiles::pretrained(run)));
-    figures.extend(classified(gathered).iter().filter_map(tiles::classified));
-    figures.extend(segmented(gathered).iter().filter_map(tiles::segmented));
+    figures.extend(classified(gathered).iter().filter_map(|all| tiles::classified(&all.representatives())));
+    figures.extend(segmented(gathered).iter().filter_map(|all| tiles::segmented(&all.representatives())));
     figures
 }
 
@@ -106,12 +106,14 @@ fn sections(gathered: &Gathered, tables: &mut Tables) -> Result<Vec<Section>, Re
     let pretraining = all(runs, "This pipeline has no pre-training with results.");
     let mut runs = Vec::new();
     for comparison in &classified(gathered) {
-        runs.push(classify::section(comparison, tables)?);
+        let repeated = efficiency::part(comparison, tables)?;
+        runs.push(html! { (repeated) (classify::section(&comparison.representatives(), tables)?) });
     }
     let classification = all(runs, "This pipeline has no classification with results.");
     let mut runs = Vec::new();
     for comparison in &segmented(gathered) {
-        runs.push(segment::section(comparison, tables)?);
+        let repeated = efficiency::part(comparison, tables)?;
+        runs.push(html! { (repeated) (segment::section(&comparison.representatives(), tables)?) });
     }
     let segmentation = all(runs, "This pipeline has no segmentation with results.");
     let corpora = gathered.corpora.iter().map(|corpus| corpus::section(corpus, tables)).collect();

@@ -2,7 +2,7 @@
 
 pub(super) mod fixture;
 
-use fixture::{jobs, put_demo, put_results};
+use fixture::{jobs, put_demo, put_results, put_sweep};
 use vismae_shards::runs::{Results, RunPaths};
 use vismae_shards::store::Store;
 
@@ -183,4 +183,31 @@ async fn the_same_store_gives_the_same_page() {
     let (store, location, page) = demo(&CLASSES, "phantom").await;
     write(&store, "demo", &jobs()).await.unwrap();
     assert_eq!(store.get(&location.page).await.unwrap(), page.as_bytes());
+}
+
+#[tokio::test]
+async fn repeated_runs_are_shown_by_their_mean_and_spread_and_one_of_each_series_in_full() {
+    let store = Store::open("memory://").unwrap();
+    let jobs = put_sweep(&store, &CLASSES).await;
+    let location = write(&store, "demo", &jobs).await.unwrap();
+    let read = async |path: &str| String::from_utf8(store.get(path).await.unwrap().to_vec()).unwrap();
+    let page = read(&location.page).await;
+    assert!(page.contains("<h4>Label efficiency</h4>"));
+    let table = read("runs/demo/tables/classification-by-labels.csv").await;
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0][..5], ["runs", "first weights", "labels", "seeds", "mean AUC"]);
+    let begins: Vec<(&str, &str, &str)> = rows[1..].iter().map(|row| (row[0], row[2], row[3])).collect();
+    let series = |name| [(name, "0.1", "2"), (name, "0.5", "2"), (name, "0.8", "2")];
+    assert_eq!(begins, [series("sweep-pretrain"), series("sweep-random")].concat());
+    let number = |row: usize, column: usize| rows[row][column].parse::<f64>().unwrap();
+    // Two scores that lie 0.1 apart: their deviation is that by the square root of two.
+    for (column, expected) in [(4, 0.15), (5, 0.1 / 2.0_f64.sqrt()), (6, 0.1), (7, 0.2)] {
+        assert!((number(1, column) - expected).abs() < 1e-9, "{column}: {table}");
+    }
+    assert!((number(6, 4) - 0.425).abs() < 1e-9, "{table}");
+    let single = read("runs/demo/tables/classification-by-seed.csv").await;
+    assert_eq!(single.lines().count(), 13, "{single}");
+    for (run, times) in [("sweep-pretrain-f80-s1", 1), ("sweep-random-f80-s1", 1), ("sweep-pretrain-f10-s1", 0)] {
+        assert_eq!(page.matches(&format!("<h4>Confusion, {run}</h4>")).count(), times, "{run}");
+    }
 }

@@ -44,6 +44,27 @@ pub(in crate::report) async fn put_demo(store: &Store, classes: &[&str], source:
     }
 }
 
+/// Puts classifiers of two starts, three shares of labels and two seeds, and gives the names of their jobs. The score is the share, and
+/// a tenth more for the second seed; from random weights it is half of that.
+pub(in crate::report) async fn put_sweep(store: &Store, classes: &[&str]) -> Vec<String> {
+    let mut jobs = Vec::new();
+    for (init, worth) in [("pretrain", 1.0), ("random", 0.5)] {
+        for (label, share) in [("f10", 0.1), ("f50", 0.5), ("f80", 0.8)] {
+            for (seed, more) in [(1, 0.0), (2, 0.1)] {
+                let job = format!("demo.sweep-{init}-{label}-s{seed}");
+                let mut results = classify(&job, init, 1.0, classes, "phantom");
+                results.auc = Some(worth * (share + more));
+                results.settings.retain(|(key, _)| key != "seed" && key != "label_fraction");
+                results.settings.push(("seed".to_owned(), seed.to_string()));
+                results.settings.push(("label_fraction".to_owned(), share.to_string()));
+                put_results(store, &job, &Results::Classify(results)).await;
+                jobs.push(job);
+            }
+        }
+    }
+    jobs
+}
+
 pub(in crate::report) async fn put_results(store: &Store, job: &str, results: &Results) {
     store.put(&RunPaths::new(job).results(), serde_json::to_vec(results).unwrap()).await.unwrap();
 }
