@@ -1,5 +1,7 @@
 //! Job files, right and wrong.
 
+mod tampered;
+
 use std::path::Path;
 use std::time::Duration;
 

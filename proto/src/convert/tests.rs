@@ -1,3 +1,5 @@
+mod specs;
+
 use proptest::prelude::*;
 use vismae_core::device::{DeviceKind, PerKind};
 use vismae_core::effect::{Command, Membership};
@@ -268,6 +270,14 @@ fn a_request_id_is_a_uuid_or_nothing() {
 }
 
 proptest! {
+    #[test]
+    fn any_specification_comes_back_from_the_wire_as_it_was(spec in specs::pipelines()) {
+        let bytes = prost::Message::encode_to_vec(&pipeline_to_wire(&spec));
+        let wire = <v1::PipelineSpec as prost::Message>::decode(bytes.as_slice()).unwrap();
+        prop_assert_eq!(pipeline_from_wire(&wire), Ok(spec.clone()));
+        prop_assert_eq!(checked_pipeline_from_wire(&wire), spec.validate().map(|()| spec));
+    }
+
     #[test]
     fn bytes_from_a_stranger_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let Ok(wire) = <v1::PipelineSpec as prost::Message>::decode(bytes.as_slice()) else { return Ok(()) };
