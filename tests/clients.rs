@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 use vismae_tests::clients::{S3, python, script};
-use vismae_tests::cluster::{command, succeed};
+use vismae_tests::cluster::{Process, command, free_port, succeed, vismae, wait_for};
 
 /// Side of the frames, and of the pictures they come from.
 const SIDE: u32 = 32;
@@ -61,4 +61,39 @@ fn an_s3_server_holds_a_corpus_as_a_folder_does() {
     assert_eq!((&again["version"], &again["committed"]), (&1.into(), &false.into()));
     assert_eq!(vismae(&["corpora", "show", "pictures"])["frames"], 24);
     assert_eq!(vismae(&["corpora", "verify", "pictures"])["faults"], serde_json::json!([]));
+}
+
+#[test]
+fn an_s3_server_keeps_the_jobs_of_a_coordinator_that_is_killed_and_fences_the_older_of_two() {
+    let Some(server) = S3::start() else { return };
+    let up = || {
+        let port = free_port();
+        let url = format!("http://127.0.0.1:{port}");
+        let mut up = command(&["up", "--listen", &format!("127.0.0.1:{port}"), "--state", "s3://vismae/team/state"]);
+        up.args(["--admin", &format!("127.0.0.1:{}", free_port())]).envs(server.environment());
+        let process = Process::start(up);
+        wait_for("the coordinator", || vismae(&["jobs", "--coordinator", &url]).status.success());
+        (process, url)
+    };
+    let shown = |url: &str| -> serde_json::Value {
+        serde_json::from_str(&succeed(&["jobs", "-o", "json", "--coordinator", url])).unwrap()
+    };
+    let (mut first, url) = up();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/demo.toml");
+    for _ in 0..3 {
+        succeed(&["submit", &example.to_string_lossy(), "--coordinator", &url]);
+    }
+    succeed(&["cancel", "demo-2", "--coordinator", &url]);
+    let before = shown(&url);
+    assert_eq!(before.as_array().map(Vec::len), Some(3));
+    first.kill();
+
+    let (mut second, url) = up();
+    assert_eq!(shown(&url), before, "what was acknowledged is there, and nothing else");
+    succeed(&["cancel", "demo", "--coordinator", &url]);
+    let (mut third, url) = up();
+    assert_eq!(second.wait(), Some(5), "the older of two coordinators ends");
+    let states = |view: &serde_json::Value| [0, 1, 2].map(|index| view[index]["state"].as_str().unwrap().to_owned());
+    assert_eq!(states(&shown(&url)), ["cancelled", "cancelled", "pending"]);
+    assert_eq!(third.end_gently(), Some(0));
 }
