@@ -13,7 +13,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("vismae.v1.bin"), descriptors.encode_to_vec())?;
     // Ordered, so that the same view has the same bytes, which its etag is made of.
-    tonic_prost_build::configure().btree_map("vismae.v1.Job.figures").compile_fds(descriptors)?;
+    let shown = ["Job.figures", "Job.spent", "JobSpec.node_labels", "Explanation.spent"];
+    let configured =
+        shown.iter().fold(tonic_prost_build::configure(), |all, map| all.btree_map(format!("vismae.v1.{map}")));
+    configured.compile_fds(descriptors)?;
     // Apart, for what a coordinator keeps is nobody else's business: no reflection shows it.
     let records = protox::compile([records], ["."])?;
     tonic_prost_build::configure().extern_path(".vismae.v1", "crate::v1").compile_fds(records)?;

@@ -1,6 +1,6 @@
 //! Explanations.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use vismae_core::device::DeviceKind;
@@ -58,7 +58,7 @@ pub fn explanation_view(told: &Explanation, clock: impl Fn(MonoTime) -> SystemTi
 }
 
 /// Seconds by what they went to.
-pub(super) fn spent(ledger: &Ledger) -> HashMap<String, f64> {
+pub(super) fn spent(ledger: &Ledger) -> BTreeMap<String, f64> {
     ledger.iter().map(|(on, time)| (on.word().to_owned(), time.as_secs_f64())).collect()
 }
 
