@@ -184,3 +184,25 @@ fn a_full_queue_is_told_from_a_wrong_submission() {
     cluster.cancel("waits").unwrap();
     cluster.submit(of("left", "late", 2, 0));
 }
+
+#[test]
+fn slots_are_kept_for_a_job_whose_quota_is_coming_back() {
+    let mut cluster = shared(Borrowing::Never);
+    cluster.namespace("right", quota(3, Borrowing::Never)).unwrap();
+    cluster.submit(of("right", "low", 2, 0));
+    cluster.sent();
+    cluster.submit(of("right", "high", 3, 1));
+    assert_eq!(cluster.sent(), ["stop low.a/0/0", "stop low.a/0/1"]);
+    // Two slots are free and within its quota; the first in turn has a claim on them, though its own quota is not back yet.
+    cluster.submit(of("left", "other", 2, 0));
+    cluster.expect(
+        "high.a",
+        "waiting",
+        "needs 3 slots at once, namespace `right` uses 2 of the 3 of kind `cpu` that it may",
+    );
+    cluster.expect("other.a", "waiting", "waits behind `high.a`, which has the next claim on free slots");
+    cluster.stopped("low.a/0/0");
+    cluster.expect("other.a", "waiting", "waits behind `high.a`, which has the next claim on free slots");
+    cluster.stopped("low.a/0/1");
+    cluster.expect("high.a", "running", "0 of 3 tasks are up");
+}

@@ -8,7 +8,7 @@ use crate::device::PerKind;
 use crate::effect::{Effects, EvictReason};
 use crate::gang::Gang;
 use crate::ids::{JobId, NamespaceName};
-use crate::job::{Eviction, Input, Job, JobState};
+use crate::job::{Eviction, Input, Job, JobState, StopReason};
 use crate::pipeline::Pipeline;
 use crate::schedule::{Candidate, Room, Shortage, victims};
 use crate::time::MonoTime;
@@ -41,7 +41,7 @@ struct Field {
 }
 
 impl Coordinator {
-    /// Stops gangs where that gives a job its slots, and no more of them than it takes.
+    /// Stops gangs where that gives a job its slots, and no more of them than it takes. Says whether any was.
     pub(super) fn preempt(
         &mut self,
         now: MonoTime,
@@ -49,12 +49,15 @@ impl Coordinator {
         reserved: PerKind<u32>,
         room: &Room,
         effects: &mut Effects,
-    ) {
-        for (victim, reason) in self.victims_of(job, reserved, room) {
+    ) -> bool {
+        let victims = self.victims_of(job, reserved, room);
+        let is_any = !victims.is_empty();
+        for (victim, reason) in victims {
             if let Some(victim) = self.job_mut(&victim) {
                 victim.transition(now, Input::Evict(Eviction { by: job.clone(), reason }), effects);
             }
         }
+        is_any
     }
 
     /// The gangs that would have to stop for a job which finds so many slots free. What is stopping already counts as free: its slots
@@ -79,6 +82,17 @@ impl Coordinator {
             false => EvictReason::Preempted,
         };
         stopped.into_iter().map(|victim| (victim.clone(), reason(&victim))).collect()
+    }
+
+    /// The jobs that gangs are stopping for.
+    pub(super) fn owed(&self) -> BTreeSet<JobId> {
+        let by = |job: &Job| match &job.state {
+            JobState::Stopping { why: StopReason::Preempted { by } | StopReason::Reclaimed { by }, .. } => {
+                Some(by.clone())
+            }
+            _ => None,
+        };
+        self.begun_jobs().filter_map(by).collect()
     }
 
     /// How many slots a job could have that are held by gangs which may be stopped for it.

@@ -33,7 +33,7 @@ impl Coordinator {
             }
             _ => {
                 let all: Vec<Turn> = self.open.iter().copied().collect();
-                self.schedule(now, Room::new(self.workers.values(), self.used()), &all, effects);
+                self.schedule(now, Room::new(self.workers.values(), self.used(), self.owed()), &all, effects);
             }
         }
     }
@@ -70,13 +70,16 @@ impl Coordinator {
         for claim in room.claims[claims..].to_vec() {
             self.preempt(now, &claim.job, claim.reserved, &room, effects);
         }
-        let new: Vec<JobId> =
-            room.held.iter().filter(|(name, job)| held.get(*name) != Some(job)).map(|(_, job)| job.clone()).collect();
+        let claimed = |job: &JobId| room.claims.iter().any(|claim| claim.job == *job);
+        let new = room.held.iter().filter(|(name, job)| held.get(*name) != Some(job) && !claimed(job));
+        let new: Vec<JobId> = new.map(|(_, job)| job.clone()).collect();
+        // Those that gangs are stopping for now have a claim, from the next look on.
+        let mut is_current = true;
         for job in new {
             let Some(placement) = self.job(&job).map(|job| job.spec.placement.clone()) else { continue };
-            self.preempt(now, &job, room.free(&placement), &room, effects);
+            is_current &= !self.preempt(now, &job, room.free(&placement), &room, effects);
         }
-        self.room = Some(room);
+        self.room = Some(room).filter(|_| is_current);
     }
 
     /// Offers a waiting job the slots there are. Says whether it has been decided about: false where it may only borrow, and is to be
@@ -102,10 +105,11 @@ impl Coordinator {
         let missing = pipeline.missing(job);
         let taken = if missing.is_empty() {
             let limits = self.namespaces.get(&pipeline.namespace).map(|namespace| &namespace.limits);
-            let most = PerKind::of(|kind| match (limits, right) {
-                (None, _) => u32::MAX,
-                (Some(limits), Right::Own) => limits.nominal(kind),
-                (Some(limits), Right::Borrowed) => limits.most(kind),
+            let may_borrow = right == Right::Borrowed || room.is_owed(&job.id);
+            let most = PerKind::of(|kind| match limits {
+                None => u32::MAX,
+                Some(limits) if may_borrow => limits.most(kind),
+                Some(limits) => limits.nominal(kind),
             });
             let (demand, placement) = (job.demand(), &job.spec.placement);
             room.take(&Ask { job: &job.id, namespace: &pipeline.namespace, demand, placement, right, most })

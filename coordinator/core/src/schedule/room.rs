@@ -25,6 +25,8 @@ pub(crate) struct Room {
     labelled: Vec<(Device, Arc<Labels>)>,
     /// What each namespace uses.
     used: BTreeMap<NamespaceName, PerKind<u32>>,
+    /// Jobs that gangs are stopping for: what these free is theirs.
+    owed: BTreeSet<JobId>,
     /// Jobs that wait for slots which others will free, in the order of their turns. No later job takes a slot that one of them can
     /// use before it, or a gang would starve.
     pub(crate) claims: Vec<Claim>,
@@ -79,12 +81,13 @@ pub(crate) enum Taken {
 }
 
 impl Room {
-    /// The slots of these workers, while namespaces use so much.
+    /// The slots of these workers, while namespaces use so much, and gangs are stopping for some jobs.
     pub(crate) fn new<'a>(
         workers: impl Iterator<Item = &'a Worker>,
         used: BTreeMap<NamespaceName, PerKind<u32>>,
+        owed: BTreeSet<JobId>,
     ) -> Self {
-        let mut room = Self { used, ..Self::default() };
+        let mut room = Self { used, owed, ..Self::default() };
         for worker in workers.filter(|worker| worker.state == WorkerState::Active) {
             if !worker.labels.is_empty() {
                 room.labels.insert(worker.lease.worker.clone(), worker.labels.clone());
@@ -129,7 +132,9 @@ impl Room {
         }
         let used = self.used(ask.namespace);
         let left = ask.most.minus(used);
-        if !suffices(ask.demand, PerKind::of(|kind| *left.get(kind).min(admitted.get(kind)))) {
+        let has_quota = suffices(ask.demand, PerKind::of(|kind| *left.get(kind).min(admitted.get(kind))));
+        // Whoever is owed slots has a claim before its quota is back: others that took them meanwhile would have to give them back.
+        if !has_quota && !self.is_owed(ask.job) {
             if ask.right == Right::Own {
                 self.deferred.insert(ask.namespace.clone());
                 return Taken::Later;
@@ -150,12 +155,21 @@ impl Room {
                 right: ask.right,
             });
             self.free.retain(|seat| usable.binary_search(seat).is_err());
+            if !has_quota {
+                self.held.insert(ask.namespace.clone(), ask.job.clone());
+                return Taken::Nothing(over_quota(ask, used, admitted));
+            }
             return Taken::Nothing(Reason::Slots { needed, free: reserved.total(), present: admitted.total() });
         };
         self.free.retain(|seat| !seats.contains(seat));
         let now = used.plus(PerKind::count(seats.iter().map(|(_, device)| *device)));
         self.used.insert(ask.namespace.clone(), now);
         Taken::Seats(seats)
+    }
+
+    /// Whether gangs are stopping for a job.
+    pub(crate) fn is_owed(&self, job: &JobId) -> bool {
+        self.owed.contains(job)
     }
 
     /// What a namespace uses.
