@@ -328,7 +328,7 @@ fn a_job_says_which_slots_it_may_use_and_how_few_will_do() {
         faults,
         [
             "14: `pretrain.min_slots` is 3, expected 1 to `slots` = 2",
-            "15: `pretrain.device` is `tpu`, expected one of `cpu`, `cuda`, `any`",
+            "15: `pretrain.device` is `tpu`, expected one of `cpu`, `cuda`, `any`, did you mean `cpu`?",
             "16: `pretrain.node_labels` holds `zone=a b`, expected a key and a value of at most 63 letters, digits, `-`, `_`, `.` and `/`",
         ]
     );

@@ -5,8 +5,10 @@ use vismae_core::worker::Worker;
 
 use super::filter::{Field, Kind, Value};
 
-const PIPELINE_STATES: Kind =
-    Kind::Word { words: &["pending", "running", "cancelling", "succeeded", "failed", "cancelled"], prefix: "state_" };
+const PIPELINE_STATES: Kind = Kind::Word {
+    words: &["pending", "running", "suspending", "suspended", "cancelling", "succeeded", "failed", "cancelled"],
+    prefix: "state_",
+};
 const WORKER_STATES: Kind = Kind::Word { words: &["active", "leaving"], prefix: "worker_state_" };
 
 /// Of pipelines.
