@@ -1,5 +1,6 @@
 //! Every metric that the coordinator exports, with its unit.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -148,10 +149,15 @@ pub(crate) fn observe(core: &Coordinator) {
     let (free, busy): (Vec<_>, Vec<_>) = slots.partition(|slot| slot.task.is_none());
     gauge!(SLOTS, "state" => "free").set(free.len() as f64);
     gauge!(SLOTS, "state" => "busy").set(busy.len() as f64);
-    let states: Vec<_> = core.pipelines().flat_map(|pipeline| &pipeline.jobs).map(|job| word(&job.state)).collect();
-    for state in JOB_STATES {
-        let count = states.iter().filter(|other| **other == state).count();
-        gauge!(JOBS, "state" => state).set(count as f64);
+    // Those that are over are many, and counted already.
+    let ends = core.ends();
+    let mut counts = BTreeMap::from(JOB_STATES.map(|state| (state, 0)));
+    counts.extend([("succeeded", ends.succeeded), ("failed", ends.failed), ("cancelled", ends.cancelled)]);
+    for job in core.open_pipelines().flat_map(|pipeline| &pipeline.jobs) {
+        *counts.entry(word(&job.state)).or_default() += 1;
+    }
+    for (state, count) in counts {
+        gauge!(JOBS, "state" => state).set(f64::from(count));
     }
     observe_namespaces(core);
     observe_spent(core.spent());

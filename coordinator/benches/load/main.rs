@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "figures go to its output")]
 
 mod agents;
+mod churn;
 mod decide;
 mod jobs;
 mod process;
@@ -61,6 +62,16 @@ enum Command {
         /// Jobs that wait
         waiting: usize,
     },
+    /// The core alone, in this process: pipelines that come and go over virtual time
+    Churn {
+        /// Seconds of virtual time
+        seconds: u64,
+        /// Pipelines each second
+        rate: u64,
+        /// Whether the next coordinator takes up what is left
+        #[arg(long)]
+        restart: bool,
+    },
     /// From a submission to the start at an agent with a free slot
     Start {
         /// One after the other
@@ -78,6 +89,7 @@ async fn main() -> ExitCode {
         Command::Admit { pipelines } => jobs::admit(&url, process, pipelines).await,
         Command::Paced { rate, seconds } => jobs::paced(&url, rate, Duration::from_secs(seconds)).await,
         Command::Decide { workers, waiting } => decide::run(workers, waiting),
+        Command::Churn { seconds, rate, restart } => churn::run(seconds, rate, restart),
         Command::Start { pipelines } => jobs::start(&url, pipelines).await,
     };
     match outcome {

@@ -1,6 +1,7 @@
 //! The state machine that runs pipelines on workers.
 
 mod admission;
+mod ended;
 mod evict;
 mod explain;
 mod namespaces;
@@ -22,10 +23,11 @@ use crate::schedule::Room;
 use crate::time::MonoTime;
 use crate::worker::Worker;
 
+pub use ended::Ends;
 use namespaces::Tally;
 
-/// How many pipelines are remembered after they are over; the one that ended first is forgotten first.
-pub const KEPT_PIPELINES: usize = 200;
+/// How many jobs are remembered after their pipelines are over; the pipeline that ended first is forgotten first, as a whole.
+pub const KEPT_JOBS: u32 = 100_000;
 
 /// How many pipelines may be queued or running: what a coordinator decides about within milliseconds, and writes down within seconds.
 pub const OPEN_PIPELINES: u32 = 100_000;
@@ -53,6 +55,8 @@ pub struct Coordinator {
     due: BTreeSet<(MonoTime, u64)>,
     /// Pipelines that are over, in the order they ended.
     ended: VecDeque<u64>,
+    /// How many jobs those have, by how they ended.
+    ends: Ends,
     workers: BTreeMap<WorkerId, Worker>,
     /// No worker's lease ends before.
     leases_until: MonoTime,
@@ -80,6 +84,7 @@ impl Coordinator {
             tallies: BTreeMap::new(),
             due: BTreeSet::new(),
             ended: VecDeque::new(),
+            ends: Ends::default(),
             workers: BTreeMap::new(),
             leases_until: MonoTime::default(),
             room: None,
@@ -189,6 +194,16 @@ impl Coordinator {
     /// Every pipeline that is known, in the order they were submitted.
     pub fn pipelines(&self) -> impl DoubleEndedIterator<Item = &Pipeline> {
         self.pipelines.values()
+    }
+
+    /// Those that are not over, in the order of their turns.
+    pub fn open_pipelines(&self) -> impl Iterator<Item = &Pipeline> {
+        self.open.iter().filter_map(|turn| self.pipelines.get(&turn.number))
+    }
+
+    /// How many jobs the pipelines have that are over.
+    pub fn ends(&self) -> Ends {
+        self.ends
     }
 
     /// The job of that name.

@@ -2,10 +2,11 @@
 
 mod cluster;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cluster::*;
-use vismae_core::coordinator::KEPT_PIPELINES;
+use vismae_core::coordinator::{Ends, KEPT_JOBS};
 use vismae_core::effect::{Command, PipelineError, Record, SubmitError};
 use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
@@ -213,18 +214,32 @@ fn a_job_that_was_done_before_it_could_be_cancelled_has_succeeded() {
 }
 
 #[test]
-fn only_so_many_pipelines_are_remembered() {
+fn only_so_many_jobs_are_remembered_and_pipelines_are_forgotten_as_a_whole() {
     let mut cluster = Cluster::new();
     let first = cluster.try_submit(demo(), Some(1)).unwrap();
     cluster.cancel("demo").unwrap();
-    for _ in 0..KEPT_PIPELINES {
-        let id = cluster.submit(demo());
+    assert_eq!(cluster.core.ends(), Ends { cancelled: 4, ..Ends::default() });
+    let large = || {
+        let jobs: Vec<_> = (0..500).map(|number| job(&format!("j{number}"), &[], finetune())).collect();
+        pipeline("large", jobs)
+    };
+    for _ in 0..KEPT_JOBS / 500 {
+        let id = cluster.submit(large());
         cluster.cancel(id.as_str()).unwrap();
     }
     assert_eq!(cluster.last.forgotten, std::slice::from_ref(&first));
     assert!(cluster.last.persist.contains(&Record::Forgotten { pipeline: first.clone() }));
-    assert_eq!(cluster.core.pipelines().count(), KEPT_PIPELINES);
+    assert_eq!(cluster.core.ends(), Ends { cancelled: KEPT_JOBS, ..Ends::default() });
+    assert_eq!(cluster.core.open_pipelines().count(), 0);
     assert_eq!(cluster.try_submit(demo(), Some(1)).unwrap(), first, "its request and its name are free again");
+}
+
+#[test]
+fn a_name_that_is_free_is_found_among_many_that_are_taken() {
+    let mut cluster = Cluster::new();
+    let names: Vec<String> = (0..300).map(|_| cluster.submit(demo()).to_string()).collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), 300);
+    assert_eq!((names[1].as_str(), names[299].as_str()), ("demo-2", "demo-300"));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! What users ask for: pipelines that begin, end early, and are forgotten.
 
-use super::{Coordinator, KEPT_PIPELINES, OPEN_PIPELINES};
+use super::{Coordinator, OPEN_PIPELINES};
 use crate::effect::{Effects, PipelineError, Record, SubmitError};
 use crate::event::RequestId;
 use crate::ids::{NAME_MAX, PipelineId};
 use crate::job::Input;
-use crate::pipeline::{Pipeline, Turn};
+use crate::pipeline::Pipeline;
 use crate::spec::PipelineSpec;
 use crate::time::MonoTime;
 
@@ -69,9 +69,11 @@ impl Coordinator {
         }
     }
 
-    /// The name itself, or the first of `name-2`, `name-3`, … that is free, shortened where it would grow too long.
+    /// The name itself, or one of `name-2`, `name-3`, … that is free, shortened where it would grow too long: the first one as long as
+    /// they were all taken in turn. However many are taken, few are looked at.
     fn fresh_name(&self, wanted: PipelineId) -> PipelineId {
-        if !self.names.contains_key(&wanted) {
+        let is_free = |name: &PipelineId| !self.names.contains_key(name);
+        if is_free(&wanted) {
             return wanted;
         }
         let numbered = |number: u64| {
@@ -79,7 +81,20 @@ impl Coordinator {
             let stem: String = wanted.as_str().chars().take(NAME_MAX - suffix.len()).collect();
             PipelineId::new(format!("{}{suffix}", stem.trim_end_matches('-'))).ok()
         };
-        (2..).filter_map(numbered).find(|name| !self.names.contains_key(name)).unwrap_or(wanted)
+        let free = |number: u64| numbered(number).filter(is_free);
+        // Twice as far each time, and then back by halves: below is always a name that is taken.
+        let (mut taken, mut step) = (1, 1);
+        while free(taken + step).is_none() {
+            taken += step;
+            step *= 2;
+        }
+        while step > 1 {
+            step /= 2;
+            if free(taken + step).is_none() {
+                taken += step;
+            }
+        }
+        numbered(taken + 1).unwrap_or(wanted)
     }
 
     /// Stops what runs and forgets what waits. Asking again while tasks are still stopping is fine.
@@ -137,27 +152,6 @@ impl Coordinator {
             for job in &mut pipeline.jobs {
                 job.transition(now, Input::Expire { after }, effects);
             }
-        }
-    }
-
-    /// Notes which of the pipelines that have changed are over, and drops the oldest of them when there are too many.
-    pub(super) fn retire(&mut self, effects: &mut Effects) {
-        let changed = effects.changed.iter().filter_map(|id| self.pipeline(id));
-        let over: Vec<Turn> = changed.filter(|pipeline| pipeline.is_over()).map(Pipeline::turn).collect();
-        for turn in over {
-            if self.closed(turn) {
-                self.ended.push_back(turn.number);
-            }
-        }
-        while self.ended.len() > KEPT_PIPELINES {
-            let oldest = self.ended.pop_front().and_then(|number| self.pipelines.remove(&number));
-            let Some(pipeline) = oldest else { continue };
-            self.names.remove(&pipeline.id);
-            if let Some(request) = pipeline.request {
-                self.requests.remove(&request);
-            }
-            effects.persist.push(Record::Forgotten { pipeline: pipeline.id.clone() });
-            effects.forgotten.push(pipeline.id);
         }
     }
 }

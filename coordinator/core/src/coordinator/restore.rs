@@ -73,7 +73,7 @@ impl Coordinator {
             }
         }
         core.pipelines = pipelines;
-        core.ended = ended.into_values().collect();
+        ended.into_values().for_each(|number| core.remember(number));
         core
     }
 

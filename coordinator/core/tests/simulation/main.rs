@@ -33,7 +33,7 @@ fn recorded(moves: &[(u8, u16)]) -> (World, String) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(400), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_history_keeps_the_rules_and_comes_to_an_end(moves in prop::collection::vec((0_u8..64, any::<u16>()), 0..250)) {
@@ -43,6 +43,20 @@ proptest! {
     #[test]
     fn one_list_of_moves_has_one_history(moves in prop::collection::vec((0_u8..64, any::<u16>()), 0..50)) {
         prop_assert_eq!(recorded(&moves).1, recorded(&moves).1);
+    }
+}
+
+/// How many histories are tried of each sort: as many as `VISMAE_SIMULATION_CASES` says, or a number that is soon done.
+fn cases(otherwise: u32) -> u32 {
+    std::env::var("VISMAE_SIMULATION_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(otherwise)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: cases(10), failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_hundred_workers_keep_the_rules_too(moves in prop::collection::vec((0_u8..64, any::<u16>()), 0..400)) {
+        play(World::of(120, 100), &moves);
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct World {
     now: MonoTime,
     agents: BTreeMap<WorkerId, Agent>,
     said: Vec<Event>,
+    /// How many names there are for workers.
+    names: u32,
     joined: u32,
     submitted: u32,
     pub(crate) over: BTreeMap<JobId, JobState>,
@@ -71,12 +73,24 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// A world in which workers of five names come and go.
     pub(crate) fn new() -> Self {
-        let mut world = Self::empty();
+        Self::of(5, 0)
+    }
+
+    /// A world of so many names of workers, some of which are here.
+    pub(crate) fn of(names: u32, here: u32) -> Self {
+        let mut world = Self { names, ..Self::empty() };
         for (name, cpu, borrowing) in NAMESPACES {
             let quota = PerKind { cpu: Some(Some(cpu)), cuda: None };
             let change = NamespaceChange { quota, borrowing: Some(borrowing), max_pending: None };
             world.say(Event::UpdateNamespace { name: namespace(name), change, create: true, revision: None });
+        }
+        for number in 0..here {
+            world.join(number as u16);
+        }
+        for number in 0..here / 4 {
+            world.submit(number as u16);
         }
         world
     }
@@ -87,6 +101,7 @@ impl World {
             now: MonoTime::default(),
             agents: BTreeMap::new(),
             said: Vec::new(),
+            names: 0,
             joined: 0,
             submitted: 0,
             over: BTreeMap::new(),
@@ -136,7 +151,7 @@ impl World {
 
     fn join(&mut self, which: u16) {
         // Names are used again: newcomers may meet their own past.
-        let worker = WorkerId::new(format!("w{}", self.joined % 5)).unwrap();
+        let worker = WorkerId::new(format!("w{}", self.joined % self.names)).unwrap();
         self.joined += 1;
         if self.agents.get(&worker).is_some_and(|agent| agent.lease.is_none()) {
             // Whoever ran under this name was cut off, and is killed to make room.

@@ -1,0 +1,80 @@
+//! The core alone, over virtual time: what it holds when pipelines come and go for long, and how soon it is back with as many.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use vismae_core::coordinator::Coordinator;
+use vismae_core::device::Device;
+use vismae_core::effect::{Command, Effects, Record};
+use vismae_core::event::{Event, TaskReport};
+use vismae_core::ids::WorkerId;
+use vismae_core::time::MonoTime;
+use vismae_core::worker::Arrival;
+
+use crate::jobs::request;
+use crate::{Outcome, process};
+
+const LEASE: Duration = Duration::from_secs(100_000);
+
+/// Pipelines of one job that are submitted, carried out by one worker and forgotten, as many each second of virtual time as `rate`.
+pub(crate) fn run(seconds: u64, rate: u64, restarted: bool) -> Outcome<Value> {
+    let origin = MonoTime::since_origin(Duration::from_secs(1));
+    let mut core = Coordinator::new(LEASE);
+    let arrival = Arrival {
+        worker: WorkerId::new("w0")?,
+        devices: vec![Device::Cpu],
+        labels: BTreeMap::new(),
+        host: "127.0.0.1".into(),
+        version: "0.1.0".into(),
+        tasks: Vec::new(),
+    };
+    core.handle(origin, Event::WorkerJoined(arrival), &mut Effects::default());
+    let lease = core.workers().next().ok_or("the worker is not here")?.lease.clone();
+    let own = std::process::id();
+    let (mut records, mut memory) = (BTreeMap::new(), vec![process::bytes(own)?]);
+    let began = Instant::now();
+    for number in 0..seconds * rate {
+        let now = origin.after(Duration::from_millis(number * 1000 / rate));
+        let spec = vismae_proto::convert::pipeline_from_wire(&request("churn").spec.unwrap_or_default())?;
+        let mut effects = Effects::default();
+        core.handle(now, Event::SubmitPipeline { spec, request: None }, &mut effects);
+        let started = effects.send.iter().find(|sent| matches!(sent.command, Command::Start(_)));
+        let task = started.ok_or("no task was started")?.task.clone();
+        let report = TaskReport::Succeeded { figures: BTreeMap::from([("frames".to_owned(), 1.0)]) };
+        core.handle(now, Event::Task { from: lease.clone(), task, report }, &mut effects);
+        if restarted {
+            keep(&mut records, effects.persist);
+        }
+        if (number + 1) % (seconds * rate).div_ceil(4) == 0 {
+            memory.push(process::bytes(own)?);
+        }
+    }
+    let took = began.elapsed();
+    let kept = core.pipelines().count();
+    let mut figures = json!({ "pipelines": seconds * rate, "seconds": took.as_secs_f64(), "kept": kept, "memory": memory });
+    if restarted {
+        drop(core);
+        let began = Instant::now();
+        let core = Coordinator::restore(LEASE, origin, records.into_values());
+        figures["restore"] = json!({ "jobs": core.pipelines().count(), "seconds": began.elapsed().as_secs_f64() });
+    }
+    Ok(figures)
+}
+
+/// Keeps the latest record of each key, as a journal does.
+fn keep(records: &mut BTreeMap<String, Record>, latest: Vec<Record>) {
+    for record in latest {
+        let key = match &record {
+            Record::Pipeline { spec, .. } => format!("pipeline/{}", spec.name),
+            Record::Job { job, .. } => format!("job/{job}"),
+            Record::Forgotten { pipeline } => {
+                records.remove(&format!("pipeline/{pipeline}"));
+                records.remove(&format!("job/{pipeline}.ingest"));
+                continue;
+            }
+            _ => continue,
+        };
+        records.insert(key, record);
+    }
+}
