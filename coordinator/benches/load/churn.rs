@@ -32,7 +32,8 @@ pub(crate) fn run(seconds: u64, rate: u64, restarted: bool) -> Outcome<Value> {
     core.handle(origin, Event::WorkerJoined(arrival), &mut Effects::default());
     let lease = core.workers().next().ok_or("the worker is not here")?.lease.clone();
     let own = std::process::id();
-    let (mut records, mut memory) = (BTreeMap::new(), vec![process::bytes(own)?]);
+    let (mut records, mut half) = (BTreeMap::new(), 0.0);
+    let start = process::bytes(own)?;
     let began = Instant::now();
     for number in 0..seconds * rate {
         let now = origin.after(Duration::from_millis(number * 1000 / rate));
@@ -46,13 +47,16 @@ pub(crate) fn run(seconds: u64, rate: u64, restarted: bool) -> Outcome<Value> {
         if restarted {
             keep(&mut records, effects.persist);
         }
-        if (number + 1) % (seconds * rate).div_ceil(4) == 0 {
-            memory.push(process::bytes(own)?);
+        if number + 1 == (seconds * rate).div_ceil(2) {
+            half = process::bytes(own)?;
         }
     }
     let took = began.elapsed();
     let kept = core.pipelines().count();
-    let mut figures = json!({ "pipelines": seconds * rate, "seconds": took.as_secs_f64(), "kept": kept, "memory": memory });
+    let whole = process::bytes(own)?;
+    let mut figures = json!({
+        "pipelines": seconds * rate, "seconds": took.as_secs_f64(), "kept": kept, "start": start, "half": half, "whole": whole,
+    });
     if restarted {
         drop(core);
         let began = Instant::now();

@@ -64,6 +64,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let paced = ground.load(&coordinator, &["paced", "100", "20"])?;
     let admitted = ground.load(&coordinator, &["admit", &pipelines])?;
     let decided = ground.load(&coordinator, &["decide", "1000", "1000"])?;
+    let churn = ground.load(&coordinator, &["churn", "3600", "60"])?;
+    let finished = ground.load(&coordinator, &["churn", "2000", "50", "--restart"])?;
     drop(coordinator);
 
     eprintln!("a restart");
@@ -75,7 +77,8 @@ pub(super) fn run(options: &Options) -> Result<()> {
 
     let figures = json!({
         "cores": std::thread::available_parallelism().map_or(1, usize::from),
-        "heartbeats": living, "start": starts, "paced": paced, "admit": admitted, "decide": decided, "restart": restart,
+        "heartbeats": living, "start": starts, "paced": paced, "admit": admitted, "decide": decided, "churn": churn,
+        "finished": finished, "restart": restart,
     });
     if options.json {
         println!("{figures:#}")
@@ -134,6 +137,21 @@ fn table(options: &Options, figures: &Value) -> Result<Table> {
         &["latency", "max_ms"],
         1.0,
         Some(Bar::Below(20.0)),
+    )?;
+    row(
+        "the core alone, an hour of 60 pipelines a second: memory after a half of it, MiB".to_owned(),
+        "churn",
+        &["half"],
+        mib,
+        None,
+    )?;
+    row("its memory after the hour, MiB".to_owned(), "churn", &["whole"], mib, Some(Bar::Below(400.0)))?;
+    row(
+        "the core alone, taking up 100,000 finished jobs, s".to_owned(),
+        "finished",
+        &["restore", "seconds"],
+        1.0,
+        Some(Bar::Below(3.0)),
     )?;
     row(
         "restart with all of them, until it answers, s".to_owned(),
