@@ -1,4 +1,5 @@
 //! Where the time of slots goes, and what jobs wait for.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken expectation is a failed test")]
 
 mod cluster;
 

@@ -1,4 +1,5 @@
 //! How pipelines run when nothing goes wrong, and what users may ask of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken expectation is a failed test")]
 
 mod cluster;
 

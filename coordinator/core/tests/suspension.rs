@@ -1,4 +1,5 @@
 //! Pipelines that are suspended and resumed, and pipelines that take too long.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken expectation is a failed test")]
 
 mod cluster;
 

@@ -67,7 +67,7 @@ impl Coordinator {
         for place in later {
             self.offer(now, &mut room, place, Right::Borrowed, effects);
         }
-        for claim in room.claims[claims..].to_vec() {
+        for claim in &room.claims[claims..] {
             self.preempt(now, &claim.job, claim.reserved, &room, effects);
         }
         let claimed = |job: &JobId| room.claims.iter().any(|claim| claim.job == *job);

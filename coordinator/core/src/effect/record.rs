@@ -10,6 +10,7 @@ use crate::time::MonoTime;
 
 /// A piece of durable state: the latest record of a kind and key replaces the earlier ones.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all records are those of jobs, and none is held for long")]
 pub enum Record {
     /// A pipeline was accepted.
     Pipeline {

@@ -239,8 +239,8 @@ impl World {
         let spec = PipelineSpec {
             priority: i32::from(which / 3 % 3),
             namespace: namespace(name),
-            suspended: which % 11 == 0,
-            deadline: (which % 7 == 0).then_some(Duration::from_secs(40)),
+            suspended: which.is_multiple_of(11),
+            deadline: which.is_multiple_of(7).then_some(Duration::from_secs(40)),
             ..spec
         };
         self.say(Event::SubmitPipeline { spec, request: None });
