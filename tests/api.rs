@@ -63,11 +63,12 @@ impl Setting {
 /// The client, as the example says that it is made.
 fn generate(folder: &Path) -> Option<()> {
     let mut protoc = python()?;
-    protoc.args(["-m", "grpc_tools.protoc", "--proto_path=proto"]).current_dir(checkout());
+    protoc.args(["-m", "grpc_tools.protoc"]).arg(format!("--proto_path={}", checkout().join("proto").display()));
     for option in ["--python_out", "--grpc_python_out"] {
         protoc.arg(format!("{option}={}", folder.display()));
     }
-    protoc.args(["agent", "jobs", "pipeline"].map(|file| format!("proto/vismae/v1/{file}.proto")));
+    let files = std::fs::read_dir(checkout().join("proto/vismae/v1")).unwrap();
+    protoc.args(files.map(|file| file.unwrap().path()));
     let output = protoc.output().unwrap();
     assert!(output.status.success(), "{:?}", texts(&output));
     Some(())

@@ -82,6 +82,8 @@ fn every_command_prints_json_if_asked() {
     assert_eq!((&run["pipeline"]["state"], run["report"].is_string()), (&"succeeded".into(), true), "{run}");
     assert!(tried.document(&[&["report", "small"][..], &at].concat())["report"].is_string());
     assert_eq!(tried.document(&["completions", "bash"])["shell"], "bash");
+    tried.document(&["certs", "--dir", &path("certs")]);
+    tried.document(&["tokens", "new", "ada", "--grant", "default:viewer", "--token-file", &path("token")]);
 
     let (port, said) = (free_port(), folder.path().join("up"));
     let mut up = command(&["up", "--listen", &format!("127.0.0.1:{port}"), "-o", "json"]);
@@ -90,6 +92,8 @@ fn every_command_prints_json_if_asked() {
     let url = format!("http://127.0.0.1:{port}");
     let here = ["--coordinator", url.as_str()];
     wait_for("the coordinator", || vismae(&[&["jobs"][..], &here].concat()).status.success());
+    // It answers a moment before it says so.
+    wait_for("its words", || std::fs::read_to_string(&said).unwrap().ends_with('\n'));
     let up: Value = serde_json::from_str(&std::fs::read_to_string(&said).unwrap()).unwrap();
     assert_eq!(up["coordinator"], url.as_str());
     tried.0.insert("up".to_owned());
@@ -97,7 +101,9 @@ fn every_command_prints_json_if_asked() {
     // One that needs more slots than there are, and waits.
     assert_eq!(ask(&["submit", &job_file(folder.path(), "wide", 4)])["name"], "wide");
     assert_eq!(ask(&["jobs"])[0]["name"], "wide");
-    assert!(ask(&["workers"]).is_array());
+    assert!(ask(&["workers"]).is_array() && ask(&["namespaces"]).is_array());
+    assert!(ask(&["explain", "wide.pretrain"]).is_object());
+    assert!(ask(&["suspend", "wide"])["state"].is_string() && ask(&["resume", "wide"])["state"].is_string());
     assert_eq!(ask(&["submit", &file])["name"], "small");
     assert_eq!(ask(&["watch", "small"])["state"], "succeeded");
     assert!(ask(&["cancel", "wide"])["state"].is_string());
@@ -119,5 +125,5 @@ fn bash_completes_what_it_has_been_told() {
         echo "${COMPREPLY[@]}""#;
     let output = Command::new("bash").args(["-c", script, "bash"]).arg(binary("vismae")).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.ends_with("vismae\nsubmit\n"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.ends_with("vismae\nsubmit suspend\n"), "{said}{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -3,6 +3,8 @@
 //! The rules look at a copy in which whatever can't be read has been replaced by a value that keeps them. Nothing else comes of
 //! that copy, and a rule that looks broken only because of such a stand-in is left out.
 
+use std::time::Duration;
+
 use vismae_core::event::RequestId;
 use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{ModelSpec, PipelineSpec, Violations};
@@ -84,6 +86,7 @@ fn with_stand_ins(wire: &v1::PipelineSpec) -> v1::PipelineSpec {
     if store_url::check(&copy.store_url).is_err() {
         copy.store_url = "memory:///".to_owned();
     }
+    copy.deadline.take_if(|deadline| Duration::try_from(*deadline).is_err());
     for index in 0..copy.jobs.len() {
         if JobName::new(&copy.jobs[index].name).is_err() {
             let taken = |name: &String| copy.jobs.iter().any(|job| job.name == *name);
@@ -97,6 +100,9 @@ fn with_stand_ins(wire: &v1::PipelineSpec) -> v1::PipelineSpec {
 
 fn stand_in_for(job: &mut v1::JobSpec) {
     job.depends_on.retain(|needed| JobName::new(needed).is_ok());
+    if v1::DeviceKind::try_from(job.device).is_err() {
+        job.device = v1::DeviceKind::Unspecified.into();
+    }
     match &mut job.kind {
         Some(Kind::Ingest(spec)) => {
             stand_in_for_corpus(&mut spec.corpus);

@@ -153,6 +153,10 @@ fn what_cant_be_read_hides_no_broken_rule_and_invents_none() {
     wire.name = "Demo".into();
     wire.priority = 5000;
     assert_eq!(checked(&wire), ["name", "priority"]);
+    let mut odd = wire.clone();
+    odd.deadline = Some(prost_types::Duration { seconds: -5, nanos: 0 });
+    odd.jobs[0].device = 77;
+    assert_eq!(checked(&odd), ["name", "deadline", "ingest.device", "priority"]);
     // A rule that the stand-in for an unreadable field keeps or breaks says nothing of what was sent.
     if let Some(v1::job_spec::Kind::Pretrain(pretrain)) = &mut wire.jobs[1].kind {
         (pretrain.model, pretrain.slots) = (None, 99);
