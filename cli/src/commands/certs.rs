@@ -62,7 +62,13 @@ pub(super) fn run(options: &Options, format: Format) -> Result<(), Failure> {
         vec![issue(options, &authority, "coordinator", &options.hosts, ExtendedKeyUsagePurpose::ServerAuth)?];
     for worker in &options.workers {
         let name = worker.to_string();
-        certificates.push(issue(options, &authority, &name, &[name.clone()], ExtendedKeyUsagePurpose::ClientAuth)?);
+        certificates.push(issue(
+            options,
+            &authority,
+            &name,
+            std::slice::from_ref(&name),
+            ExtendedKeyUsagePurpose::ClientAuth,
+        )?);
     }
     let view = CertsView { ca: options.dir.join("ca.pem"), ca_is_new, certificates };
     format.result(&view, describe)

@@ -1,5 +1,7 @@
 //! Any specification that can be written, sensible or not.
 
+use std::time::Duration;
+
 use super::*;
 
 fn name() -> impl Strategy<Value = String> {
@@ -72,8 +74,8 @@ fn ingests() -> impl Strategy<Value = JobKind> {
 }
 
 fn pretrains() -> impl Strategy<Value = JobKind> {
-    (selections(), models(), optimisers(), any::<[u32; 4]>(), any::<u64>()).prop_map(
-        |(selection, model, optimiser, [epochs, global_batch, lanes, slots], seed)| {
+    (selections(), models(), optimisers(), any::<[u32; 5]>(), any::<u64>()).prop_map(
+        |(selection, model, optimiser, [epochs, global_batch, lanes, slots, min_slots], seed)| {
             JobKind::Pretrain(PretrainSpec {
                 selection,
                 model,
@@ -82,6 +84,7 @@ fn pretrains() -> impl Strategy<Value = JobKind> {
                 global_batch,
                 lanes,
                 slots,
+                min_slots,
                 seed,
                 ..pretrain()
             })
@@ -118,13 +121,17 @@ pub(super) fn pipelines() -> impl Strategy<Value = PipelineSpec> {
         let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
         job(&name, &needed, kind)
     });
-    (name(), "[a-z0-9]+://.*", prop::collection::vec(job, 0..4), any::<i32>(), name()).prop_map(
-        |(name, store_url, jobs, priority, namespace)| PipelineSpec {
+    let deadline = prop::option::of((1..1_000_000_u64).prop_map(Duration::from_secs));
+    let when = (any::<bool>(), deadline);
+    (name(), "[a-z][a-z0-9]*://[a-z0-9/]+", prop::collection::vec(job, 0..4), any::<i32>(), name(), when).prop_map(
+        |(name, store_url, jobs, priority, namespace, (suspended, deadline))| PipelineSpec {
             name: PipelineId::new(name).unwrap(),
             store_url,
             jobs,
             priority,
             namespace: NamespaceName::new(namespace).unwrap(),
+            suspended,
+            deadline,
         },
     )
 }
