@@ -1,5 +1,7 @@
 //! Clients that come back: what they have seen is not sent again, and what they have missed is.
 
+#![allow(clippy::unwrap_used, reason = "a broken expectation is a failed test")]
+
 mod wire;
 
 use tonic::Code;

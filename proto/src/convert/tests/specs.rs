@@ -123,8 +123,15 @@ pub(super) fn pipelines() -> impl Strategy<Value = PipelineSpec> {
     });
     let deadline = prop::option::of((1..1_000_000_u64).prop_map(Duration::from_secs));
     let when = (any::<bool>(), deadline);
-    (name(), "[a-z][a-z0-9]*://[a-z0-9/]+", prop::collection::vec(job, 0..4), any::<i32>(), name(), when).prop_map(
-        |(name, store_url, jobs, priority, namespace, (suspended, deadline))| PipelineSpec {
+    (
+        name(),
+        prop::sample::select(vec!["s3://bucket/a/b?region=r".to_owned(), "file:///data".to_owned()]),
+        prop::collection::vec(job, 0..4),
+        any::<i32>(),
+        name(),
+        when,
+    )
+        .prop_map(|(name, store_url, jobs, priority, namespace, (suspended, deadline))| PipelineSpec {
             name: PipelineId::new(name).unwrap(),
             store_url,
             jobs,
@@ -132,6 +139,5 @@ pub(super) fn pipelines() -> impl Strategy<Value = PipelineSpec> {
             namespace: NamespaceName::new(namespace).unwrap(),
             suspended,
             deadline,
-        },
-    )
+        })
 }
