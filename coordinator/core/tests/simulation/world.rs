@@ -1,6 +1,8 @@
 //! The world that a coordinator lives in: agents, their processes, the disk that its records go to, and the rules.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod rules;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use vismae_core::coordinator::Coordinator;
@@ -8,14 +10,12 @@ use vismae_core::device::{Device, DeviceKind, PerKind};
 use vismae_core::effect::{Answer, Command, Effects, Record};
 use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
-use vismae_core::ids::{JobId, NamespaceName, SlotId, TaskId, WorkerId};
+use vismae_core::ids::{JobId, NamespaceName, TaskId, WorkerId};
 use vismae_core::job::JobState;
 use vismae_core::namespace::{Borrowing, NamespaceChange, Usage};
-use vismae_core::reason::Reason;
-use vismae_core::schedule::solve;
 use vismae_core::spec::{Demand, Labels, PipelineSpec};
 use vismae_core::time::MonoTime;
-use vismae_core::worker::{Arrival, HeldTask, Lease, WorkerState};
+use vismae_core::worker::{Arrival, HeldTask, Lease};
 
 use crate::cluster::*;
 
@@ -444,76 +444,6 @@ impl World {
         for ((job, size), count) in begun.into_iter().filter(|_| self.whole) {
             assert_eq!(count, size, "{job} was placed in part");
         }
-    }
-
-    fn check(&mut self) {
-        let mut held: BTreeMap<SlotId, TaskId> = BTreeMap::new();
-        for pipeline in self.core.pipelines() {
-            for job in &pipeline.jobs {
-                if let Some(before) = self.over.get(&job.id) {
-                    assert_eq!(before, &job.state, "{} was over", job.id);
-                }
-                if job.state.is_over() {
-                    self.over.insert(job.id.clone(), job.state.clone());
-                }
-                let Some(gang) = job.state.gang() else { continue };
-                assert!(gang.size() >= job.demand().at_least());
-                let runs = matches!(job.state, JobState::Running(_));
-                assert!(!(runs && pipeline.suspended), "{} runs, and its pipeline is suspended", job.id);
-                let due = pipeline.deadline.map(|deadline| pipeline.created.after(deadline));
-                assert!(!runs || due.is_none_or(|due| due > self.now), "{} runs after its deadline", job.id);
-                for (task, slot) in gang.live(&job.id) {
-                    assert_eq!(held.insert(slot.clone(), task), None, "{slot} was given away twice");
-                }
-            }
-        }
-        // A worker that has not come back since the coordinator's restart is awaited; a task that nobody wants any more keeps its
-        // slot until it has stopped.
-        let here: BTreeSet<_> = self.core.workers().map(|worker| worker.lease.worker.clone()).collect();
-        let live: BTreeSet<_> = held.values().cloned().collect();
-        held.retain(|slot, _| here.contains(&slot.worker));
-        let mut occupied = BTreeMap::new();
-        for worker in self.core.workers() {
-            occupied.extend(worker.slots().filter_map(|(id, slot)| Some((id, slot.task.clone()?))));
-        }
-        occupied.retain(|_, task| live.contains(task));
-        assert_eq!(held, occupied, "jobs and workers disagree about who runs what");
-        self.check_that_nobody_waits_in_vain();
-        assert!(self.core.next_deadline().is_none_or(|deadline| deadline > self.now), "something is overdue");
-    }
-
-    /// Where jobs wait for slots or quota, one of them at least has really no room; all others wait behind one of those.
-    fn check_that_nobody_waits_in_vain(&self) {
-        let workers = self.core.workers().filter(|worker| worker.state == WorkerState::Active);
-        let slots = workers.flat_map(|worker| worker.slots());
-        let free: Vec<_> = slots.filter(|(_, slot)| slot.task.is_none()).map(|(id, slot)| (id, slot.device)).collect();
-        let usage = self.core.usage();
-        let waiting = self.core.pipelines().flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
-        let waiting: Vec<_> = waiting.filter(|(_, job)| matches!(job.state, JobState::Waiting(_))).collect();
-        let reason = |id: &JobId| match &self.core.job(id).map(|job| &job.state) {
-            Some(JobState::Waiting(reason)) => Some(reason.clone()),
-            _ => None,
-        };
-        let mut stuck = None;
-        for (pipeline, job) in waiting {
-            let limits = self.core.namespace(&pipeline.namespace).unwrap().limits;
-            let left = PerKind::of(|kind| limits.most(kind).saturating_sub(*usage[&pipeline.namespace].used.get(kind)));
-            match reason(&job.id).unwrap() {
-                Reason::Slots { .. } => {
-                    let can = solve(job.demand(), &free, left).is_some();
-                    stuck = Some(stuck.unwrap_or(false) | !can);
-                }
-                Reason::Quota { .. } => assert_eq!(solve(job.demand(), &free, left), None, "{} could run", job.id),
-                Reason::Behind { job: ahead } => {
-                    let because = reason(&ahead);
-                    let is_reason = matches!(because, Some(Reason::Slots { .. } | Reason::Quota { .. }));
-                    assert!(is_reason, "{} waits behind {ahead}, and that one for {because:?}", job.id);
-                }
-                Reason::Queued => panic!("{} waits for nothing", job.id),
-                _ => {}
-            }
-        }
-        assert_ne!(stuck, Some(false), "a job could have the slots it waits for");
     }
 
     /// Faults stop: enough workers stay, and every process does what it should, until nothing is left to do.
