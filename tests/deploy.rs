@@ -206,14 +206,10 @@ fn workers_are_pointed_at_the_service_of_the_coordinator() {
         })
         .flat_map(|service| {
             let name = service.metadata.name.clone().unwrap();
-            service
-                .spec
-                .clone()
-                .unwrap()
-                .ports
-                .unwrap()
-                .into_iter()
-                .map(move |port| format!("http://{name}:{}", port.port))
+            service.spec.clone().unwrap().ports.unwrap().into_iter().map(move |port| {
+                let scheme = if port.app_protocol.as_deref() == Some("https") { "https" } else { "http" };
+                format!("{scheme}://{name}:{}", port.port)
+            })
         })
         .collect();
     let addresses: Vec<&str> = containers(&objects)

@@ -138,6 +138,8 @@ impl StorePrefix {
         };
         let same_place = self.0.scheme() == store.scheme()
             && self.0.host_str() == store.host_str()
+            // Where Azure has the container.
+            && self.0.username() == store.username()
             && self.0.port_or_known_default() == store.port_or_known_default();
         let hides_a_slash = store.path().to_ascii_lowercase().contains("%2f");
         same_place

@@ -30,6 +30,9 @@ use crate::logs::Logs;
 /// Bytes of one message of an agent: a log line or a handful of figures, with much room to spare.
 const AGENT_MESSAGE_MAX: usize = 1 << 20;
 
+/// Bytes of one message of a person or a program: twice the largest pipeline.
+const MESSAGE_MAX: usize = 1 << 20;
+
 /// What every service works with.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
@@ -51,17 +54,17 @@ pub(crate) struct Context {
 
 /// The service for people and their programs.
 pub(crate) fn jobs(context: Context) -> JobServiceServer<jobs::Jobs> {
-    JobServiceServer::new(jobs::Jobs::new(context))
+    JobServiceServer::new(jobs::Jobs::new(context)).max_decoding_message_size(MESSAGE_MAX)
 }
 
 /// The service for those who share out the slots.
 pub(crate) fn namespaces(context: Context) -> NamespaceServiceServer<namespaces::Namespaces> {
-    NamespaceServiceServer::new(namespaces::Namespaces::new(context))
+    NamespaceServiceServer::new(namespaces::Namespaces::new(context)).max_decoding_message_size(MESSAGE_MAX)
 }
 
 /// The service that shows the workers.
 pub(crate) fn workers(context: Context) -> WorkerServiceServer<workers::Workers> {
-    WorkerServiceServer::new(workers::Workers::new(context))
+    WorkerServiceServer::new(workers::Workers::new(context)).max_decoding_message_size(MESSAGE_MAX)
 }
 
 /// The service for agents.

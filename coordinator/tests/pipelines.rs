@@ -323,7 +323,7 @@ async fn lists_are_filtered_sorted_and_paged_and_a_page_of_another_list_is_refus
     assert_eq!(
         explain(&refused),
         "a field is not usable\n  - `filter` is `state = PENDNG`, and at character 9 `PENDNG` is none of `pending`, `running`, \
-         `cancelling`, `succeeded`, `failed`, `cancelled`, did you mean `pending`?"
+         `suspending`, `suspended`, `cancelling`, `succeeded`, `failed`, `cancelled`, did you mean `pending`?"
     );
     assert!(explain(&list("", "state", 0).await.unwrap_err()).contains("`order_by` is `state`: `state` is none of"));
     let first = ListPipelinesRequest { page_size: 1, order_by: "name".into(), ..Default::default() };

@@ -28,4 +28,4 @@ USER 65532:65532
 WORKDIR /tmp
 EXPOSE 7340 7341
 ENTRYPOINT ["/usr/local/bin/vismae"]
-CMD ["up", "--listen", "0.0.0.0:7340", "--admin", "0.0.0.0:7341"]
+CMD ["up"]

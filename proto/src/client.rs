@@ -85,6 +85,9 @@ pub async fn connect_with(url: &str, trust: &Trust, timeout: Duration) -> Result
     let no_answer = |problem: String| ConnectError::NoAnswer { url: url.to_owned(), problem };
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| address(chain(&error)))?;
     let endpoint = match endpoint.uri().scheme_str() {
+        Some("http") if *trust != Trust::default() => {
+            return Err(address("certificates are for `https://`, and would not be used".to_owned()));
+        }
         Some("http") => endpoint,
         Some("https") => endpoint.tls_config(tls(trust).await?).map_err(|error| address(chain(&error)))?,
         Some(other) => return Err(address(format!("scheme `{other}` is not spoken here"))),
@@ -168,6 +171,13 @@ mod tests {
             let error = connect(url, Duration::from_secs(5)).await.unwrap_err();
             assert!(matches!(error, ConnectError::Address { .. }), "{url}: {error}");
         }
+    }
+
+    #[tokio::test]
+    async fn certificates_are_not_left_unused() {
+        let trust = Trust { ca: Some("ca.pem".into()), identity: None };
+        let error = connect_with("http://127.0.0.1:1", &trust, Duration::from_secs(5)).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Address { .. }), "{error}");
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use rcgen::{
 };
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
 use vismae_core::ids::WorkerId;
 
 use crate::failure::{Exit, Failure, OrFail as _};
@@ -77,7 +78,18 @@ pub(super) fn run(options: &Options, format: Format) -> Result<(), Failure> {
 /// The authority of the folder, and whether it was made now.
 fn authority(folder: &Path) -> Result<(Issuer<'static, KeyPair>, bool), Failure> {
     let (certificate, key) = (folder.join("ca.pem"), folder.join("ca.key"));
-    if let (Ok(certificate), Ok(key)) = (fs::read_to_string(&certificate), fs::read_to_string(&key)) {
+    // Nobody would believe what another authority under the same name has signed.
+    if certificate.exists() || key.exists() {
+        let read = |path: &Path| {
+            let missing = |error| {
+                format!(
+                    "`{}`: {error}; the authority is its certificate and its key, expected both or neither",
+                    path.display()
+                )
+            };
+            fs::read_to_string(path).map_err(|error| Failure::new(Exit::Usage, missing(error)))
+        };
+        let (certificate, key) = (read(&certificate)?, read(&key)?);
         let issuer = KeyPair::from_pem(&key).and_then(|key| Issuer::from_ca_cert_pem(&certificate, key));
         let unusable = |error| Failure::new(Exit::Usage, format!("`{}` is no authority: {error}", folder.display()));
         return Ok((issuer.map_err(unusable)?, false));
@@ -129,11 +141,8 @@ pub(super) fn write_secret(path: &Path, text: &str) -> Result<(), Failure> {
 /// Puts a file in place as a whole, so that a coordinator that reads it never sees half of it.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
     let put = || -> io::Result<()> {
-        let beside = path.with_extension("new");
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}", Uuid::new_v4().simple()));
         let mut file = File::options().write(true).create_new(true).mode(mode).open(&beside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

@@ -42,7 +42,8 @@ pub struct Coordinator {
     lease: Duration,
     pipelines: BTreeMap<u64, Pipeline>,
     names: BTreeMap<PipelineId, u64>,
-    requests: BTreeMap<RequestId, u64>,
+    /// Each namespace has its own: nobody learns of the requests of another one.
+    requests: BTreeMap<(NamespaceName, RequestId), u64>,
     /// Pipelines that are not over, in the order of their turns.
     open: BTreeSet<Turn>,
     /// Those of them in which some job has had slots: only there something can be due or running.

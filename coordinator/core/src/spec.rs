@@ -22,6 +22,9 @@ use std::time::Duration;
 use crate::ids::{JobName, NamespaceName, PipelineId};
 use crate::spelling;
 
+/// The most jobs of a pipeline: checking and placing them takes time that others wait for.
+pub const JOBS_MAX: usize = 1000;
+
 /// The highest priority of a pipeline, and the lowest below zero.
 pub const PRIORITY_MAX: i32 = 1000;
 
@@ -130,6 +133,10 @@ impl PipelineSpec {
     /// [`Violations`], in the order of the jobs, each with the path of its field.
     pub fn validate(&self) -> Result<(), Violations> {
         let mut violations = Violations::default();
+        if self.jobs.len() > JOBS_MAX {
+            let count = self.jobs.len();
+            return Err(Violations::of("jobs", format!("are {count}, expected at most {JOBS_MAX}")));
+        }
         violations.require(!self.jobs.is_empty(), "jobs", || "is empty, expected at least one job".to_owned());
         violations.require(self.priority.unsigned_abs() <= PRIORITY_MAX.unsigned_abs(), "priority", || {
             format!("is {}, expected -{PRIORITY_MAX} to {PRIORITY_MAX}", self.priority)

@@ -206,3 +206,48 @@ fn slots_are_kept_for_a_job_whose_quota_is_coming_back() {
     cluster.stopped("low.a/0/1");
     cluster.expect("high.a", "running", "0 of 3 tasks are up");
 }
+
+#[test]
+fn what_can_never_run_costs_its_namespace_nothing() {
+    let mut cluster = Cluster::new();
+    cluster.join("w0", 4);
+    cluster.namespace("left", quota(2, Borrowing::Never)).unwrap();
+    cluster.namespace("right", quota(0, Borrowing::Unlimited)).unwrap();
+    cluster.submit(of("right", "old", 4, 0));
+    cluster.submit(of("left", "never", 4, 0));
+    cluster.expect("never.a", "waiting", "needs 4 slots at once, namespace `left` may use 2 of kind `cpu` and uses 0");
+    cluster.sent();
+    cluster.submit(of("left", "small", 2, 0));
+    assert_eq!(cluster.sent().len(), 4, "the borrower stops");
+    (0..4).for_each(|member| cluster.stopped(&format!("old.a/0/{member}")));
+    cluster.expect("small.a", "running", "0 of 2 tasks are up");
+    assert_eq!(
+        cluster.sent(),
+        ["start small.a/0/0 w0#0", "start small.a/0/1 w0#1"],
+        "and does not start again before it"
+    );
+}
+
+#[test]
+fn who_may_not_go_first_has_nobody_stopped() {
+    let mut cluster = Cluster::new();
+    cluster.join("w0", 4);
+    cluster.namespace("left", quota(2, Borrowing::UpTo(1))).unwrap();
+    cluster.namespace("right", quota(0, Borrowing::Unlimited)).unwrap();
+    cluster.submit(of("right", "old", 4, 0));
+    // The first would borrow, so that it has nobody stopped; the second is within its quota, and not the first.
+    cluster.submit(of("left", "first", 3, 0));
+    cluster.submit(of("left", "second", 2, 0));
+    assert!(cluster.sent().iter().all(|sent| sent.starts_with("start")));
+    cluster.expect("old.a", "running", "0 of 4 tasks are up");
+}
+
+#[test]
+fn a_request_is_known_in_its_namespace_only() {
+    let mut cluster = shared(Borrowing::Never);
+    let one = cluster.try_submit(of("left", "p", 1, 0), Some(7)).unwrap();
+    let other = cluster.try_submit(of("right", "p", 1, 0), Some(7)).unwrap();
+    assert_ne!(one, other);
+    assert_eq!(cluster.try_submit(of("left", "p", 1, 0), Some(7)).unwrap(), one);
+    assert_eq!(cluster.try_submit(of("right", "p", 1, 0), Some(7)).unwrap(), other);
+}

@@ -1,6 +1,6 @@
 //! Whoever a request comes from.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::grants::{ANY_NAMESPACE, Grants, Role};
 
@@ -10,7 +10,7 @@ pub struct Caller {
     name: Arc<str>,
     grants: Arc<Grants>,
     /// What the request is about, as far as it is known yet.
-    subject: Arc<OnceLock<String>>,
+    subject: Arc<Mutex<Option<String>>>,
 }
 
 /// The caller may not do this.
@@ -40,14 +40,14 @@ impl Caller {
         &self.name
     }
 
-    /// Says for the audit log what the request is about.
+    /// Says for the audit log what the request is about, as far as it is known by now.
     pub(crate) fn acts_on(&self, subject: impl FnOnce() -> String) {
-        self.subject.get_or_init(subject);
+        *self.subject.lock().unwrap_or_else(PoisonError::into_inner) = Some(subject());
     }
 
     /// What the request is about, once that is known.
-    pub(crate) fn subject(&self) -> Option<&str> {
-        self.subject.get().map(String::as_str)
+    pub(crate) fn subject(&self) -> Option<String> {
+        self.subject.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the caller has at least a role in a namespace.

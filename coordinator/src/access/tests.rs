@@ -62,7 +62,9 @@ fn mistakes_of_an_access_file_are_named() {
 
 #[test]
 fn a_store_lies_below_its_namespaces_prefix_whatever_its_url_looks_like() {
-    let access = access("[stores]\nresearch = [\"s3://corpora/research\", \"file:///data/research/\"]\n");
+    let access = access(
+        "[stores]\nresearch = [\"s3://corpora/research\", \"file:///data/research/\", \"abfss://research@acct.dfs.core.windows.net/\"]\n",
+    );
     for inside in [
         "s3://corpora/research",
         "s3://corpora/research/run-1",
@@ -84,6 +86,7 @@ fn a_store_lies_below_its_namespaces_prefix_whatever_its_url_looks_like() {
         "file:///data/research/../clinic",
         "file:///etc",
         "s3://corpora/research?endpoint=https://evil",
+        "abfss://clinic@acct.dfs.core.windows.net/",
         "no url",
     ] {
         let problem = access.allows_store("research", outside).unwrap_err();

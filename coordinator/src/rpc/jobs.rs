@@ -26,6 +26,9 @@ use crate::access::{Caller, Role};
 use crate::driver::{CallError, Handle, NotDone};
 use crate::logs;
 
+/// The latest names among which one that is not known is looked for.
+const NAMES_MAX: usize = 200;
+
 /// Takes pipelines in, and shows what becomes of them.
 #[derive(Debug)]
 pub(crate) struct Jobs {
@@ -50,7 +53,11 @@ impl Jobs {
         let (handle, seen, viewer) = (self.context.handle.clone(), id.clone(), caller.clone());
         // One that is not there is the core's to refuse.
         let looks_so = move |core: &Coordinator| {
-            etag.is_empty() || view(&handle, core, &viewer, &seen).is_none_or(|now| convert::sealed(now).etag == etag)
+            // It may have been forgotten since, and its name taken by another.
+            let may =
+                core.pipeline(&seen).is_none_or(|pipeline| permission::allows(&viewer, pipeline, Role::Submitter));
+            let same = || view(&handle, core, &viewer, &seen).is_none_or(|now| convert::sealed(now).etag == etag);
+            may && (etag.is_empty() || same())
         };
         match self.context.handle.act(event(id.clone()), looks_so).await {
             Ok(()) => show(&self.context, caller, id).await.map(Response::new),
@@ -73,8 +80,16 @@ impl JobService for Jobs {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let invalid = |violations: Violations| status::invalid(&violations);
+        permission::enter(&caller, request.spec.as_ref())?;
         let (spec, request_id) = convert::submission_from_wire(&request).map_err(invalid)?;
-        caller.acts_on(|| format!("namespaces/{}/pipelines/{}", spec.namespace, spec.name));
+        let namespace = spec.namespace.clone();
+        caller.acts_on(|| {
+            format!(
+                "namespaces/{namespace}/pipelines/{}{}",
+                spec.name,
+                if request.validate_only { "?validate_only" } else { "" }
+            )
+        });
         permission::submit(&self.context, &caller, &spec)?;
         if request.validate_only {
             let checked = self.context.handle.read(move |core| core.check(&spec));
@@ -86,6 +101,7 @@ impl JobService for Jobs {
             CallError::Refused(error) => refused(error),
             CallError::Stopped(gone) => stopped(gone),
         })?;
+        caller.acts_on(|| format!("namespaces/{namespace}/pipelines/{id}"));
         show(&self.context, &caller, id).await.map(Response::new)
     }
 
@@ -229,7 +245,7 @@ async fn unknown(context: &Context, caller: &Caller, id: &PipelineId) -> Status 
     let caller = caller.clone();
     let names = move |core: &Coordinator| {
         let visible = core.pipelines().rev().filter(|pipeline| permission::sees(&caller, pipeline));
-        visible.map(|pipeline| pipeline.id.clone()).collect::<Vec<_>>()
+        visible.take(NAMES_MAX).map(|pipeline| pipeline.id.clone()).collect::<Vec<_>>()
     };
     match context.handle.read(names).await {
         Ok(known) => status::not_found("pipeline", id.as_str(), known),

@@ -40,6 +40,13 @@ enum Sorted {
 impl<R> Order<R> {
     /// Reads `field [desc], …`; empty leaves the order to the numbers.
     pub(super) fn parse(text: &str, fields: &'static [Field<R>]) -> Result<Self, Misread> {
+        let count = text.split(',').count();
+        if count > fields.len() {
+            return Err(Misread::whole(format!(
+                "names {count} fields, expected each of {} at most once",
+                fields.len()
+            )));
+        }
         let parts = text.split(',').map(str::trim).filter(|_| !text.trim().is_empty());
         let by = parts.map(|part| {
             let (name, direction) = match part.split_once(char::is_whitespace) {

@@ -1,12 +1,15 @@
 //! What every request passes before it reaches a service: who sends it, whether that is too much, and what is written down of it.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, Response};
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -82,15 +85,17 @@ impl Gate {
     /// Writes down what was done, and what was refused to somebody.
     async fn note(&self, head: &Head, caller: Option<&Caller>, outcome: Outcome) -> Result<(), Status> {
         let refused = matches!(outcome.code, Code::Unauthenticated | Code::PermissionDenied);
-        let looks = LOOKS.iter().any(|begin| head.method().starts_with(begin));
-        if head.is_open() || !refused && (looks || head.service() == AGENTS) {
+        // Whoever is over a limit has been written down often enough: the log must not grow as fast as strangers can ask.
+        let is_flood = caller.is_none() && outcome.code == Code::ResourceExhausted;
+        if head.is_open() || is_flood || !refused && (head.looks() || head.service() == AGENTS) {
             return Ok(());
         }
+        let subject = caller.and_then(Caller::subject);
         let entry = Entry {
             caller: caller.map_or("unknown", Caller::name),
             address: head.peer.as_ref().map(|peer| peer.address.to_string()).unwrap_or_default(),
-            method: &head.path,
-            subject: caller.and_then(Caller::subject),
+            method: if head.is_known() { &head.path } else { "unknown" },
+            subject: subject.as_deref(),
             outcome: code_word(outcome.code),
             reason: outcome.reason,
         };
@@ -123,6 +128,17 @@ impl Head {
         self.path.split_once('/').map_or("", |(_, method)| method)
     }
 
+    /// Whether it only looks at something.
+    fn looks(&self) -> bool {
+        LOOKS.iter().any(|begin| self.method().starts_with(begin))
+    }
+
+    /// Whether it names a method of one of the services.
+    fn is_known(&self) -> bool {
+        static METHODS: LazyLock<HashSet<String>> = LazyLock::new(methods);
+        METHODS.contains(&self.path)
+    }
+
     fn is_open(&self) -> bool {
         OPEN.contains(&self.service())
     }
@@ -145,6 +161,19 @@ impl Outcome {
             _ => Self { code: Code::Ok, reason: None },
         }
     }
+}
+
+/// Every method of `vismae.v1`, as `vismae.v1.JobService/CancelPipeline`.
+fn methods() -> HashSet<String> {
+    let set = FileDescriptorSet::decode(vismae_proto::FILE_DESCRIPTOR_SET).unwrap_or_default();
+    let mut methods = HashSet::new();
+    for file in &set.file {
+        for service in &file.service {
+            let path = |method: &str| format!("{}.{}/{method}", file.package(), service.name());
+            methods.extend(service.method.iter().map(|method| path(method.name())));
+        }
+    }
+    methods
 }
 
 async fn identify(access: &Access, authorization: Option<&HeaderValue>) -> Result<Caller, Unknown> {
@@ -207,6 +236,7 @@ impl<S> Service<Request<Body>> for Gated<S>
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send,
+    S::Error: Send,
 {
     type Response = Response<Body>;
     type Error = S::Error;
@@ -232,17 +262,29 @@ where
             };
             let caller = pass.caller.clone();
             request.extensions_mut().insert(pass.caller);
-            let mut response = services.call(request).await?;
-            let mut outcome = Outcome::read(&response);
-            // What a message that is too long is refused with, as this is a limit like the others.
-            if outcome.code == Code::OutOfRange {
-                let status = status::exhausted(outcome.reason.unwrap_or_default(), None);
-                outcome = Outcome::of(&status);
-                response = status.into_http();
-            }
-            if let Err(lost) = gate.note(&head, Some(&caller), outcome).await {
-                return Ok(lost.into_http());
-            }
+            let changes = !head.looks() && !head.is_open() && head.service() != AGENTS;
+            let answer = async move {
+                let mut response = services.call(request).await?;
+                let mut outcome = Outcome::read(&response);
+                // What a message that is too long is refused with, as this is a limit like the others.
+                if outcome.code == Code::OutOfRange {
+                    let status = status::exhausted(outcome.reason.unwrap_or_default(), None);
+                    outcome = Outcome::of(&status);
+                    response = status.into_http();
+                }
+                Ok(match gate.note(&head, Some(&caller), outcome).await {
+                    Ok(()) => response,
+                    Err(lost) => lost.into_http(),
+                })
+            };
+            // A change that was asked for is made though its caller hangs up, and is then to be written down all the same.
+            let response = match changes {
+                true => match tokio::spawn(answer).await {
+                    Ok(answered) => answered?,
+                    Err(_) => status::shutting_down().into_http(),
+                },
+                false => answer.await?,
+            };
             Ok(match pass.stream {
                 Some(counted) => response.map(|body| Body::new(Counted { body, _counted: counted })),
                 None => response,

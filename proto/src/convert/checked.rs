@@ -3,16 +3,21 @@
 //! The rules look at a copy in which whatever can't be read has been replaced by a value that keeps them. Nothing else comes of
 //! that copy, and a rule that looks broken only because of such a stand-in is left out.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use prost::Message as _;
 use vismae_core::event::RequestId;
 use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
-use vismae_core::spec::{ModelSpec, PipelineSpec, Violations};
+use vismae_core::spec::{JOBS_MAX, ModelSpec, PipelineSpec, Violations};
 
 use super::spec_in::pipeline_from_wire;
 use super::{request_id_from_wire, spec_out, store_url};
 use crate::v1;
 use crate::v1::job_spec::Kind;
+
+/// The most bytes of a pipeline.
+const SPEC_MAX: usize = 512 << 10;
 
 /// Reads what a user asks for and the name of the request, and checks every rule.
 ///
@@ -21,7 +26,9 @@ use crate::v1::job_spec::Kind;
 pub fn submission_from_wire(
     request: &v1::SubmitPipelineRequest,
 ) -> Result<(PipelineSpec, Option<RequestId>), Violations> {
-    let spec = checked_pipeline_from_wire(request.spec.as_ref().unwrap_or(&v1::PipelineSpec::default()));
+    let wire = request.spec.clone().unwrap_or_default();
+    check_size(&wire)?;
+    let spec = checked_pipeline_from_wire(&wire);
     match (spec, request_id_from_wire(&request.request_id)) {
         (Ok(spec), Ok(request_id)) => Ok((spec, request_id)),
         (Err(mut violations), Err(more)) => {
@@ -30,6 +37,18 @@ pub fn submission_from_wire(
         }
         (Err(violations), _) | (_, Err(violations)) => Err(violations),
     }
+}
+
+/// Refuses what is too large to be looked at: the rules take time that grows with it, and what is accepted is kept.
+fn check_size(wire: &v1::PipelineSpec) -> Result<(), Violations> {
+    let (jobs, bytes) = (wire.jobs.len(), wire.encoded_len());
+    if jobs > JOBS_MAX {
+        return Err(Violations::of("jobs", format!("are {jobs}, expected at most {JOBS_MAX}")));
+    }
+    if bytes > SPEC_MAX {
+        return Err(Violations::of("spec", format!("has {bytes} bytes, expected at most {SPEC_MAX}")));
+    }
+    Ok(())
 }
 
 /// Reads a pipeline and checks every rule.
@@ -87,11 +106,11 @@ fn with_stand_ins(wire: &v1::PipelineSpec) -> v1::PipelineSpec {
         copy.store_url = "memory:///".to_owned();
     }
     copy.deadline.take_if(|deadline| Duration::try_from(*deadline).is_err());
+    let taken: HashSet<&str> = wire.jobs.iter().map(|job| job.name.as_str()).collect();
+    let mut free = (0..).map(|number| format!("stand-in-{number}")).filter(|name| !taken.contains(name.as_str()));
     for index in 0..copy.jobs.len() {
         if JobName::new(&copy.jobs[index].name).is_err() {
-            let taken = |name: &String| copy.jobs.iter().any(|job| job.name == *name);
-            let free = (0..).map(|number| format!("stand-in-{number}")).find(|name| !taken(name));
-            copy.jobs[index].name = free.unwrap_or_default();
+            copy.jobs[index].name = free.next().unwrap_or_default();
         }
         stand_in_for(&mut copy.jobs[index]);
     }

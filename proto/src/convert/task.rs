@@ -14,6 +14,9 @@ use crate::v1;
 use crate::v1::task_command::Command as WireCommand;
 use crate::v1::task_event::Event as WireEvent;
 
+/// The most bytes kept of a text that a task or an agent says, and the most figures: they are shown with every view of a pipeline.
+const TEXT_MAX: usize = 4 << 10;
+const FIGURES_MAX: usize = 100;
 /// The most slots one worker can offer.
 const SLOTS_MAX: usize = 1024;
 
@@ -48,8 +51,8 @@ pub fn arrival_from_wire(wire: &v1::Hello) -> Result<Arrival, Violations> {
         read.map(|((worker, devices), tasks)| Arrival {
             worker,
             devices,
-            host: wire.host.clone(),
-            version: wire.version.clone(),
+            host: cut(wire.host.clone()),
+            version: cut(wire.version.clone()),
             tasks,
             labels: wire.labels.clone().into_iter().collect(),
         }),
@@ -69,12 +72,21 @@ pub fn report_from_wire(wire: v1::TaskEvent) -> Result<(TaskId, TaskReport), Vio
         }
         Some(WireEvent::Progress(progress)) => TaskReport::Progress(read_progress(progress)),
         Some(WireEvent::Succeeded(succeeded)) => {
-            TaskReport::Succeeded { figures: succeeded.figures.into_iter().collect() }
+            TaskReport::Succeeded { figures: succeeded.figures.into_iter().take(FIGURES_MAX).map(bounded).collect() }
         }
-        Some(WireEvent::Failed(failed)) => TaskReport::Failed { cause: cause(&failed)?, message: failed.message },
+        Some(WireEvent::Failed(failed)) => TaskReport::Failed { cause: cause(&failed)?, message: cut(failed.message) },
         Some(WireEvent::Stopped(v1::Stopped {})) => TaskReport::Stopped,
     };
     Ok((task, report))
+}
+
+fn bounded((name, value): (String, f64)) -> (String, f64) {
+    (cut(name), value)
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_MAX));
+    text
 }
 
 fn cause(failed: &v1::Failed) -> Result<Cause, Violations> {
@@ -90,7 +102,7 @@ fn cause(failed: &v1::Failed) -> Result<Cause, Violations> {
 
 fn read_progress(wire: v1::Progress) -> Progress {
     Progress {
-        phase: wire.phase,
+        phase: cut(wire.phase),
         done: wire.done,
         total: wire.total,
         epoch: Epoch(wire.epoch),

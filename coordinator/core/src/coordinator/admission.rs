@@ -21,7 +21,8 @@ impl Coordinator {
         request: Option<RequestId>,
         effects: &mut Effects,
     ) -> Result<PipelineId, SubmitError> {
-        let earlier = request.and_then(|request| self.requests.get(&request));
+        let key = request.map(|request| (spec.namespace.clone(), request));
+        let earlier = key.as_ref().and_then(|key| self.requests.get(key));
         if let Some(pipeline) = earlier.and_then(|number| self.pipelines.get(number)) {
             return Ok(pipeline.id.clone());
         }
@@ -33,9 +34,7 @@ impl Coordinator {
         effects.persist.push(Record::Pipeline { spec: spec.clone(), request, number, created: now });
         effects.changed.insert(id.clone());
         self.names.insert(id.clone(), number);
-        if let Some(request) = request {
-            self.requests.insert(request, number);
-        }
+        self.requests.extend(key.map(|key| (key, number)));
         let pipeline = Pipeline::new(spec, number, request, now);
         self.opened(&pipeline);
         self.pipelines.insert(number, pipeline);

@@ -53,7 +53,7 @@ impl Coordinator {
             self.ends.cancelled -= gone.cancelled;
             self.names.remove(&pipeline.id);
             if let Some(request) = pipeline.request {
-                self.requests.remove(&request);
+                self.requests.remove(&(pipeline.namespace.clone(), request));
             }
             effects.persist.push(Record::Forgotten { pipeline: pipeline.id.clone() });
             effects.forgotten.push(pipeline.id);

@@ -63,8 +63,9 @@ impl Coordinator {
     /// The gangs that would have to stop for a job which finds so many slots free. What is stopping already counts as free: its slots
     /// come back without another word.
     ///
-    /// A job within the quota of its namespace may have those stopped that hold slots beyond theirs, whatever their priority, and any
-    /// job those of strictly lower priority in its own namespace. Nobody else's slots are touched.
+    /// A job within the quota of its namespace, and the first of it that waits, may have those stopped that hold slots beyond theirs,
+    /// whatever their priority, and any job those of strictly lower priority in its own namespace. Nobody else's slots are touched.
+    /// (One that is not the first could not have the slots: whoever it had stopped would have them back before it, without end.)
     pub(super) fn victims_of(&self, id: &JobId, reserved: PerKind<u32>, room: &Room) -> Vec<(JobId, EvictReason)> {
         let Some(pipeline) = self.pipeline(&id.pipeline) else { return Vec::new() };
         let Some(job) = pipeline.job(&id.name) else { return Vec::new() };
@@ -73,7 +74,8 @@ impl Coordinator {
         let shortage = |most| Shortage { demand: job.demand(), free: free.plus(reserved), used, most };
         let reclaimed: BTreeSet<JobId> = borrowed.iter().map(|candidate| candidate.job.clone()).collect();
         let within_quota = shortage(PerKind::of(|kind| limits.nominal(kind)));
-        let mut stopped = victims(within_quota, borrowed.into_iter().chain(own.iter().cloned()).collect());
+        let lenders = borrowed.into_iter().filter(|_| room.leads(&pipeline.namespace, id));
+        let mut stopped = victims(within_quota, lenders.chain(own.iter().cloned()).collect());
         if stopped.is_empty() {
             stopped = victims(shortage(PerKind::of(|kind| limits.most(kind))), own);
         }

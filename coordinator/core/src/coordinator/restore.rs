@@ -32,7 +32,7 @@ impl Coordinator {
                 Record::Pipeline { spec, request, number, created } => {
                     core.next_pipeline = core.next_pipeline.max(number + 1);
                     core.names.insert(spec.name.clone(), number);
-                    core.requests.extend(request.map(|request| (request, number)));
+                    core.requests.extend(request.map(|request| ((spec.namespace.clone(), request), number)));
                     core.pipelines.insert(number, Pipeline::new(spec, number, request, created));
                 }
                 Record::Cancelled { pipeline } => cancelled.push(pipeline),
@@ -101,6 +101,8 @@ impl Coordinator {
             JobState::Waiting(Reason::Backoff { until, pause, .. }) => *until = (*until).min(now.after(*pause)),
             JobState::Waiting(_) | JobState::Over { .. } => {}
         }
+        // Nor is it known what was waited for while there was none.
+        let since = if matches!(state, JobState::Waiting(_)) { Some(now) } else { since };
         let holders: Vec<WorkerId> = match state.gang() {
             Some(gang) => gang.live(&id).map(|(_, slot)| slot.worker.clone()).collect(),
             None => Vec::new(),
@@ -138,12 +140,15 @@ impl Coordinator {
                 self.workers.get(worker).and_then(|worker| worker.slots.get(slot as usize)).map(|slot| slot.device);
             let store_url = self.pipeline(&task.job.pipeline).map_or("", |pipeline| pipeline.store_url.as_str());
             match (here, is_starting, device) {
-                (true, ..) => job.resume(task.member, None, store_url, effects),
+                (true, _, Some(_)) => job.resume(task.member, None, store_url, effects),
                 (false, true, Some(device)) => {
                     job.resume(task.member, Some(device), store_url, effects);
                     if let Some(worker) = self.workers.get_mut(worker) {
                         worker.occupy(slot, task);
                     }
+                }
+                (true, _, None) => {
+                    self.lose_task(now, task, format!("worker `{worker}` came back without its slot {slot}"), effects);
                 }
                 (false, ..) => self.lose_task(now, task, format!("worker `{worker}` came back without it"), effects),
             }

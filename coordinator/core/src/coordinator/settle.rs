@@ -106,13 +106,11 @@ impl Coordinator {
         let taken = if missing.is_empty() {
             let limits = self.namespaces.get(&pipeline.namespace).map(|namespace| &namespace.limits);
             let may_borrow = right == Right::Borrowed || room.is_owed(&job.id);
-            let most = PerKind::of(|kind| match limits {
-                None => u32::MAX,
-                Some(limits) if may_borrow => limits.most(kind),
-                Some(limits) => limits.nominal(kind),
-            });
+            let ceiling = PerKind::of(|kind| limits.map_or(u32::MAX, |limits| limits.most(kind)));
+            let nominal = PerKind::of(|kind| limits.map_or(u32::MAX, |limits| limits.nominal(kind)));
+            let most = if may_borrow { ceiling } else { nominal };
             let (demand, placement) = (job.demand(), &job.spec.placement);
-            room.take(&Ask { job: &job.id, namespace: &pipeline.namespace, demand, placement, right, most })
+            room.take(&Ask { job: &job.id, namespace: &pipeline.namespace, demand, placement, right, most, ceiling })
         } else {
             Taken::Nothing(Reason::Dependencies { missing })
         };

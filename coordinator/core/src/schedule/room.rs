@@ -32,8 +32,9 @@ pub(crate) struct Room {
     pub(crate) claims: Vec<Claim>,
     /// For a namespace, the first of its jobs that waits for quota. No later one takes any before it.
     pub(crate) held: BTreeMap<NamespaceName, JobId>,
-    /// Namespaces in which a job has found too little quota of its own: later ones may borrow after it, and not overtake it.
-    deferred: BTreeSet<NamespaceName>,
+    /// For a namespace, the first of its jobs that has found too little quota of its own: later ones may borrow after it, and not
+    /// overtake it.
+    deferred: BTreeMap<NamespaceName, JobId>,
 }
 
 /// A job that waits for slots which others will free.
@@ -67,6 +68,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) right: Right,
     /// The most slots that its namespace may use by that right.
     pub(crate) most: PerKind<u32>,
+    /// The most that it may use by any right.
+    pub(crate) ceiling: PerKind<u32>,
 }
 
 /// What comes of asking.
@@ -119,13 +122,14 @@ impl Room {
                 },
             });
         }
-        if ask.right == Right::Own && self.deferred.contains(ask.namespace) {
-            return Taken::Later;
-        }
-        let attainable = PerKind::of(|kind| *ask.most.get(kind).min(admitted.get(kind)));
-        if ask.right == Right::Borrowed && !suffices(ask.demand, attainable) {
+        let attainable = PerKind::of(|kind| *ask.ceiling.get(kind).min(admitted.get(kind)));
+        if !suffices(ask.demand, attainable) {
             // Waiting for what can never be must not hold up others.
-            return Taken::Nothing(over_quota(ask, self.used(ask.namespace), admitted));
+            let ask = Ask { most: ask.ceiling, ..*ask };
+            return Taken::Nothing(over_quota(&ask, self.used(ask.namespace), admitted));
+        }
+        if ask.right == Right::Own && self.deferred.contains_key(ask.namespace) && !self.is_owed(ask.job) {
+            return Taken::Later;
         }
         if let Some(ahead) = self.held.get(ask.namespace) {
             return Taken::Nothing(Reason::Behind { job: ahead.clone() });
@@ -136,7 +140,7 @@ impl Room {
         // Whoever is owed slots has a claim before its quota is back: others that took them meanwhile would have to give them back.
         if !has_quota && !self.is_owed(ask.job) {
             if ask.right == Right::Own {
-                self.deferred.insert(ask.namespace.clone());
+                self.deferred.entry(ask.namespace.clone()).or_insert_with(|| ask.job.clone());
                 return Taken::Later;
             }
             self.held.insert(ask.namespace.clone(), ask.job.clone());
@@ -165,6 +169,11 @@ impl Room {
         let now = used.plus(PerKind::count(seats.iter().map(|(_, device)| *device)));
         self.used.insert(ask.namespace.clone(), now);
         Taken::Seats(seats)
+    }
+
+    /// Whether no job of its namespace goes before one that waits.
+    pub(crate) fn leads(&self, namespace: &NamespaceName, job: &JobId) -> bool {
+        self.deferred.get(namespace).is_none_or(|first| first == job)
     }
 
     /// Whether gangs are stopping for a job.

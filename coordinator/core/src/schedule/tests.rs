@@ -124,11 +124,21 @@ impl Desk {
         Self { room: Room::of(free, cpus(cpu + used), [(name("a"), cpus(used))].into()), jobs: 0 }
     }
 
+    /// With twice as much to borrow at the most.
     fn ask(&mut self, namespace: &str, size: u32, right: Right, most: u32) -> Taken {
+        let ceiling = if right == Right::Own { 2 * most } else { most };
         self.jobs += 1;
         let (job, namespace): (JobId, _) = (format!("p.j{}", self.jobs).parse().unwrap(), name(namespace));
         let (demand, placement) = (group(size), &Placement::default());
-        self.room.take(&Ask { job: &job, namespace: &namespace, demand, placement, right, most: cpus(most) })
+        self.room.take(&Ask {
+            job: &job,
+            namespace: &namespace,
+            demand,
+            placement,
+            right,
+            most: cpus(most),
+            ceiling: cpus(ceiling),
+        })
     }
 }
 

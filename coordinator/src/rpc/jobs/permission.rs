@@ -1,10 +1,10 @@
 //! What a caller may see of pipelines, and do to them.
 
 use tonic::Status;
-use vismae_core::ids::PipelineId;
+use vismae_core::ids::{NamespaceName, PipelineId};
 use vismae_core::pipeline::Pipeline;
 use vismae_core::spec::{PipelineSpec, Violations};
-use vismae_proto::status;
+use vismae_proto::{status, v1};
 
 use super::{Context, stopped, unknown};
 use crate::access::{Caller, Role};
@@ -13,6 +13,24 @@ use crate::rpc::denied;
 /// Whether a pipeline exists for the caller.
 pub(super) fn sees(caller: &Caller, pipeline: &Pipeline) -> bool {
     caller.has(Role::Viewer, pipeline.namespace.as_str())
+}
+
+/// Whether the caller has a role in the namespace of a pipeline.
+pub(super) fn allows(caller: &Caller, pipeline: &Pipeline, role: Role) -> bool {
+    caller.has(role, pipeline.namespace.as_str())
+}
+
+/// Demands that a submission is one to a namespace of the caller's, before more work is done for it.
+pub(super) fn enter(caller: &Caller, wire: Option<&v1::PipelineSpec>) -> Result<(), Status> {
+    let namespace = wire.map_or("", |wire| wire.namespace.as_str());
+    match NamespaceName::new(namespace) {
+        Ok(namespace) => caller.require(Role::Submitter, namespace.as_str()).map_err(denied),
+        Err(_) if namespace.is_empty() => {
+            caller.require(Role::Submitter, NamespaceName::default().as_str()).map_err(denied)
+        }
+        // What is no name is told with the other mistakes, to whoever may submit anywhere.
+        Err(_) => caller.require_any().map_err(denied),
+    }
 }
 
 /// Demands a role in the namespace of a pipeline. To somebody who may not even see it, it does not exist.
