@@ -7,14 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use vismae_tests::clients::buf;
-
-const FILES: [&str; 5] = [
-    "buf.yaml",
-    "vismae/v1/agent.proto",
-    "vismae/v1/jobs.proto",
-    "vismae/v1/pipeline.proto",
-    "vismae/state/v1/records.proto",
-];
+use vismae_tests::cluster::files_under;
 
 /// The folder of the protocol.
 fn proto() -> PathBuf {
@@ -43,7 +36,7 @@ fn judge(arguments: &[&Path]) -> Option<Result<(), String>> {
 /// A copy of the protocol in which every `from` has become `to`.
 fn changed(file: &str, from: &str, to: &str) -> TempDir {
     let copy = TempDir::new().unwrap();
-    for name in FILES {
+    for name in files_under(&proto()).iter().filter(|name| name.ends_with(".proto") || *name == "buf.yaml") {
         let text = fs::read_to_string(proto().join(name)).unwrap();
         let path = copy.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
