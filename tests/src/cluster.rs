@@ -157,6 +157,22 @@ pub fn interrupt(process: u32) {
     signal("INT", process);
 }
 
+/// Stops a process where it stands, as a node does that is out of memory or of power to spare.
+///
+/// # Panics
+/// When there is no such process.
+pub fn pause(process: u32) {
+    signal("STOP", process);
+}
+
+/// Lets a paused process go on.
+///
+/// # Panics
+/// When there is no such process.
+pub fn go_on(process: u32) {
+    signal("CONT", process);
+}
+
 fn signal(name: &str, process: u32) {
     let status = Command::new("kill").args(["-s", name, &process.to_string()]).status().expect("`kill` starts");
     assert!(status.success(), "process {process} can't be signalled");
