@@ -211,6 +211,10 @@ pub(crate) fn count(core: &Coordinator, fact: &Fact) {
             tracing::info!(%job, %generation, world_size, "generation formed");
             counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).increment(1);
         }
+        Fact::MemberReleased { task, by } => {
+            tracing::info!(%task, %by, "task released for another job");
+            counter!(EVICTIONS, "reason" => EvictReason::Released.word()).increment(1);
+        }
         Fact::JobEvicted { job, reason } => {
             tracing::info!(%job, reason = reason.word(), "job evicted");
             counter!(EVICTIONS, "reason" => reason.word()).increment(1);

@@ -17,6 +17,7 @@ mod pretrain;
 mod progress;
 mod rank;
 mod reconstruct;
+mod replica;
 mod reporter;
 mod segment;
 
@@ -126,15 +127,15 @@ fn prepare(options: &TaskOptions, reporter: &Reporter) -> Result<(TaskContext, J
 
 fn execute(context: &TaskContext, kind: &JobKind) -> Result<Outcome, TaskError> {
     tracing::info!(task = %context.id, device = %context.device, threads = context.threads, "task begins");
-    if !matches!(kind, JobKind::Ingest(_)) {
-        artefacts::retract_results(context)?;
-    }
     match kind {
         JobKind::Ingest(spec) => ingest::run(context, spec),
         JobKind::Pretrain(spec) => pretrain::run(context, spec),
-        JobKind::Finetune(spec) => match spec.task {
-            FinetuneTask::Classify => classify::run(context, spec),
-            FinetuneTask::Segment => segment::run(context, spec),
-        },
+        JobKind::Finetune(spec) => {
+            artefacts::retract_results(context)?;
+            match spec.task {
+                FinetuneTask::Classify => classify::run(context, spec),
+                FinetuneTask::Segment => segment::run(context, spec),
+            }
+        }
     }
 }

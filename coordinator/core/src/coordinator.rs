@@ -1,6 +1,7 @@
 //! The state machine that runs pipelines on workers.
 
 mod admission;
+mod elastic;
 mod ended;
 mod evict;
 mod explain;
@@ -65,6 +66,8 @@ pub struct Coordinator {
     room: Option<Room>,
     /// Workers that hold tasks by the records of an earlier coordinator and have not come back yet, and how long they may take.
     awaited: BTreeMap<WorkerId, MonoTime>,
+    /// When the next gang may try again to get a newcomer.
+    recruits_due: Option<MonoTime>,
     next_pipeline: u64,
     next_lease: u64,
     /// What the time of all jobs went to, since this coordinator has begun.
@@ -90,6 +93,7 @@ impl Coordinator {
             leases_until: MonoTime::default(),
             room: None,
             awaited: BTreeMap::new(),
+            recruits_due: None,
             next_pipeline: 1,
             next_lease: 1,
             spent: Ledger::default(),
@@ -158,6 +162,7 @@ impl Coordinator {
         }
         self.expire(now, effects);
         self.settle(now, submitted_from, effects);
+        self.recruits_due = self.recruits_at(now);
     }
 
     /// Takes back a time in which nothing could be heard, as while records were being kept: nobody's silence, and no wait for anybody,
@@ -171,7 +176,7 @@ impl Coordinator {
             let jobs = self.pipelines.get_mut(&turn.number).into_iter().flat_map(|pipeline| &mut pipeline.jobs);
             for job in jobs {
                 match &mut job.state {
-                    JobState::Running(gang) if gang.is_gathering() => later(&mut gang.placed),
+                    JobState::Running(gang) => gang.excuse(time),
                     JobState::Stopping { since, .. } => later(since),
                     _ => {}
                 }
@@ -184,6 +189,7 @@ impl Coordinator {
         let leases = (!self.workers.is_empty()).then_some(self.leases_until);
         let jobs = self.begun_jobs().filter_map(|job| job.state.deadline());
         let due = self.due.first().map(|(at, _)| *at);
+        let jobs = jobs.chain(self.recruits_due);
         jobs.chain(leases).chain(self.return_deadline()).chain(due).min()
     }
 

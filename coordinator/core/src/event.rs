@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::failure::Cause;
-use crate::ids::{Epoch, NamespaceName, PipelineId, TaskId};
+use crate::ids::{Epoch, Generation, NamespaceName, PipelineId, TaskId};
 use crate::namespace::NamespaceChange;
 use crate::spec::PipelineSpec;
 use crate::worker::{Arrival, Lease};
@@ -86,6 +86,15 @@ pub enum TaskReport {
     },
     /// It goes on.
     Progress(Progress),
+    /// Its group is broken; it keeps what it has come to, and waits for another membership.
+    Parted {
+        /// The membership that it speaks of.
+        generation: Generation,
+        /// Ranks that it could not meet.
+        missing: Vec<TaskId>,
+        /// What happened.
+        reason: String,
+    },
     /// It is done.
     Succeeded {
         /// Final figures by name.

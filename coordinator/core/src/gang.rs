@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::device::{Device, PerKind};
+use crate::device::{Device, DeviceKind, PerKind};
 use crate::effect::Membership;
 use crate::failure::Failure;
 use crate::ids::{Generation, JobId, SlotId, TaskId};
+use crate::job::{READY_TIMEOUT, REJOIN_TIMEOUT, STOP_TIMEOUT, StopReason};
 use crate::spec::Demand;
 use crate::time::MonoTime;
 
@@ -15,20 +16,48 @@ use crate::time::MonoTime;
 pub struct Gang {
     /// Which attempt, from 0.
     pub attempt: u32,
-    /// When it got its slots, or a coordinator that has taken over began to wait for them.
-    pub placed: MonoTime,
     /// When it got its slots.
     pub seated: MonoTime,
     /// When it first made progress.
     pub began: Option<MonoTime>,
     /// What the slots of its members that are over were used for.
     pub spent: Spent,
-    /// What was asked for: whether its members meet.
+    /// What was asked for: whether its members meet, with how few they go on, and how many it can use.
     pub demand: Demand,
-    /// Its tasks; the position is the member's number.
-    pub members: Vec<Member>,
+    /// Its tasks by their numbers. One that was lost while the others go on is no longer among them.
+    pub members: BTreeMap<u32, Member>,
+    /// The number of the next member that joins.
+    pub next_member: u32,
     /// The membership it has formed.
-    pub generation: Option<Generation>,
+    pub formation: Option<Formation>,
+    /// Memberships in a row that were lost before they made progress.
+    pub setbacks: u32,
+    /// Too few members are left, and it waits for others.
+    pub short: Option<Short>,
+    /// Newcomers in a row that were lost before they met the others.
+    pub unlucky: u32,
+    /// Until when no newcomer is started.
+    pub recruits_after: MonoTime,
+}
+
+/// One membership of a group, as it was formed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Formation {
+    /// Fences everything older.
+    pub generation: Generation,
+    /// The numbers of its members, in the order of their ranks.
+    pub ranks: Vec<u32>,
+    /// Whether the one before was broken, so that nobody waits for its next step boundary.
+    pub urgent: bool,
+}
+
+/// A gang that waits for others in place of lost members.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Short {
+    /// Since when.
+    pub since: MonoTime,
+    /// What becomes of it if nobody comes.
+    pub why: StopReason,
 }
 
 /// What slots were used for.
@@ -49,6 +78,12 @@ pub struct Member {
     pub device: Device,
     /// How far it is.
     pub state: MemberState,
+    /// When it got its slot.
+    pub seated: MonoTime,
+    /// Since when it is waited for to come up or to stop; begins anew with a coordinator that takes over.
+    pub since: MonoTime,
+    /// When it was first a rank.
+    pub joined: Option<MonoTime>,
 }
 
 /// How far a member is.
@@ -60,6 +95,13 @@ pub enum MemberState {
     Ready {
         /// The rendezvous store it serves.
         store_address: Option<String>,
+        /// The others have not met it where they should have: it is no rank until it says that it is there.
+        excluded: bool,
+    },
+    /// Told to stop while the others go on.
+    Leaving {
+        /// For whom, if it was for another job.
+        by: Option<JobId>,
     },
     /// No longer there; its slot is free.
     Over(End),
@@ -76,33 +118,62 @@ pub enum End {
     Stopped,
 }
 
+impl Member {
+    pub(crate) fn new((slot, device): (SlotId, Device), now: MonoTime) -> Self {
+        Self { slot, device, state: MemberState::Starting, seated: now, since: now, joined: None }
+    }
+
+    /// Whether it holds its slot.
+    pub fn is_live(&self) -> bool {
+        !matches!(self.state, MemberState::Over(_))
+    }
+
+    /// Whether it can be a rank.
+    pub(crate) fn is_present(&self) -> bool {
+        matches!(self.state, MemberState::Ready { excluded: false, .. })
+    }
+
+    /// Whether it stays or is about to come.
+    pub(crate) fn stays(&self) -> bool {
+        self.is_present() || self.state == MemberState::Starting
+    }
+}
+
 impl Gang {
-    pub(crate) fn new(attempt: u32, placed: MonoTime, demand: Demand, seats: Vec<(SlotId, Device)>) -> Self {
-        let member = |(slot, device)| Member { slot, device, state: MemberState::Starting };
-        let members: Vec<Member> = seats.into_iter().map(member).collect();
-        let demand = match demand {
-            // Whatever it might have used, all of these meet.
-            Demand::Group { .. } => Demand::group(members.len() as u32),
-            Demand::Crew { .. } => demand,
-        };
+    pub(crate) fn new(attempt: u32, now: MonoTime, demand: Demand, seats: Vec<(SlotId, Device)>) -> Self {
+        let members: BTreeMap<u32, Member> = (0..).zip(seats.into_iter().map(|seat| Member::new(seat, now))).collect();
         Self {
             attempt,
-            placed,
-            seated: placed,
+            seated: now,
             began: None,
             spent: Spent::default(),
             demand,
+            next_member: members.len() as u32,
             members,
-            generation: None,
+            formation: None,
+            setbacks: 0,
+            short: None,
+            unlucky: 0,
+            recruits_after: now,
         }
     }
 
     /// A member is over; its slot is free.
     pub(crate) fn end(&mut self, now: MonoTime, member: u32, end: End) {
-        self.members[member as usize].state = MemberState::Over(end);
-        let began = self.began.unwrap_or(now);
-        self.spent.starting += began.since(self.seated);
+        let meets = self.formation.is_some();
+        let Some(over) = self.members.get_mut(&member) else { return };
+        over.state = MemberState::Over(end);
+        let met = if meets { over.joined } else { Some(over.seated) };
+        let began = self.began.unwrap_or(now).max(met.unwrap_or(now)).max(over.seated);
+        self.spent.starting += began.since(over.seated);
         self.spent.working += now.since(began);
+    }
+
+    /// Takes a member that is up for one that can be a rank, or for one that cannot.
+    pub(crate) fn exclude(&mut self, member: u32, is_out: bool) {
+        if let Some(MemberState::Ready { excluded, .. }) = self.members.get_mut(&member).map(|found| &mut found.state) {
+            *excluded = is_out;
+        }
     }
 
     /// How many tasks it has.
@@ -110,18 +181,19 @@ impl Gang {
         self.members.len() as u32
     }
 
+    /// The members that are not over, by their numbers.
+    fn live_members(&self) -> impl Iterator<Item = (u32, &Member)> {
+        self.members.iter().filter(|(_, member)| member.is_live()).map(|(number, member)| (*number, member))
+    }
+
     /// The tasks that are not over, with where they run.
     pub fn live<'a>(&'a self, job: &'a JobId) -> impl Iterator<Item = (TaskId, &'a SlotId)> {
-        (0..)
-            .zip(&self.members)
-            .filter(|(_, member)| !matches!(member.state, MemberState::Over(_)))
-            .map(|(number, member)| (self.task(job, number), &member.slot))
+        self.live_members().map(|(number, member)| (self.task(job, number), &member.slot))
     }
 
     /// The slots that it holds.
     pub fn holds(&self) -> PerKind<u32> {
-        let live = self.members.iter().filter(|member| !matches!(member.state, MemberState::Over(_)));
-        PerKind::count(live.map(|member| member.device))
+        PerKind::count(self.live_members().map(|(_, member)| member.device))
     }
 
     /// The name of a member.
@@ -131,8 +203,8 @@ impl Gang {
 
     /// The member that a task is, as long as it is not over.
     pub(crate) fn live_member(&self, task: &TaskId) -> Option<&Member> {
-        let member = self.members.get(task.member as usize)?;
-        (task.attempt == self.attempt && !matches!(member.state, MemberState::Over(_))).then_some(member)
+        let member = self.members.get(&task.member)?;
+        (task.attempt == self.attempt && member.is_live()).then_some(member)
     }
 
     /// Whether its members are ranks that meet before they begin.
@@ -142,36 +214,156 @@ impl Gang {
 
     /// The membership it has formed; none before that, and for a crew.
     pub(crate) fn membership(&self, job: &JobId) -> Option<Membership> {
-        let store_address = match self.members.first().map(|member| &member.state) {
-            Some(MemberState::Ready { store_address }) => store_address.clone(),
-            _ => None,
-        };
-        let ranks = (0..self.size()).map(|member| self.task(job, member)).collect();
-        self.generation.map(|generation| Membership { generation, ranks, store_address })
+        let Formation { generation, ranks, urgent } = self.formation.as_ref()?;
+        let store_address = ranks.first().and_then(|first| self.members.get(first)).and_then(Member::store_address);
+        let ranks = ranks.iter().map(|&member| self.task(job, member)).collect();
+        Some(Membership { generation: *generation, ranks, store_address, urgent: *urgent })
     }
 
-    /// Whether every rank is up, and the membership can be formed.
+    /// Whether every rank is up, and the first membership can be formed.
     pub(crate) fn is_ready(&self) -> bool {
-        self.is_group() && self.members.iter().all(|member| matches!(member.state, MemberState::Ready { .. }))
+        self.is_group() && self.members.values().all(Member::is_present)
     }
 
     /// Whether no member is left.
     pub(crate) fn is_over(&self) -> bool {
-        self.members.iter().all(|member| matches!(member.state, MemberState::Over(_)))
+        self.live_members().next().is_none()
     }
 
     /// Whether members still have to come up before a generation can be formed.
     pub(crate) fn is_gathering(&self) -> bool {
-        self.is_group() && self.size() > 1 && self.generation.is_none()
+        self.is_group() && self.size() > 1 && self.formation.is_none()
     }
 
-    /// The figures of all members, when all of them succeeded. Where two report the same one, the lower member is believed.
+    /// Whether a rank of a group has done its work. It says so when all of the work is done, and kept: the ends of the others no
+    /// longer matter.
+    pub(crate) fn is_done(&self) -> bool {
+        let succeeded = |member: &Member| matches!(member.state, MemberState::Over(End::Succeeded(_)));
+        self.is_group() && self.members.values().any(succeeded)
+    }
+
+    /// Whether members may come and go while the others go on.
+    pub(crate) fn is_elastic(&self) -> bool {
+        self.is_group() && self.formation.is_some() && self.began.is_some() && !self.is_done()
+    }
+
+    /// The figures of all members, when its work is done and nobody is left. Where two report the same one, the lower member is
+    /// believed.
     pub(crate) fn figures(&self) -> Option<BTreeMap<String, f64>> {
         let mut all = BTreeMap::new();
-        for member in self.members.iter().rev() {
-            let MemberState::Over(End::Succeeded(figures)) = &member.state else { return None };
-            all.extend(figures.clone());
+        for member in self.members.values().rev() {
+            match &member.state {
+                MemberState::Over(End::Succeeded(figures)) => all.extend(figures.clone()),
+                MemberState::Over(_) if self.is_done() => {}
+                _ => return None,
+            }
         }
         Some(all)
+    }
+
+    /// The members that can be ranks now: first those of the last membership, in their order, then those that have come since.
+    pub(crate) fn present(&self) -> Vec<u32> {
+        let ranks = self.formation.as_ref().map_or(&[][..], |formation| &formation.ranks);
+        let stayed = ranks.iter().copied().filter(|rank| self.members.get(rank).is_some_and(Member::is_present));
+        let came = self.members.iter().filter(|(number, member)| member.is_present() && !ranks.contains(number));
+        stayed.chain(came.map(|(number, _)| *number)).collect()
+    }
+
+    /// Whether some rank of the last membership is still there, and knows what the others have come to.
+    pub(crate) fn has_survivors(&self) -> bool {
+        let ranks = self.formation.as_ref().map_or(&[][..], |formation| &formation.ranks);
+        ranks.iter().any(|rank| self.members.get(rank).is_some_and(Member::is_present))
+    }
+
+    /// Whether a member is a rank of the last membership.
+    pub(crate) fn is_rank(&self, member: u32) -> bool {
+        self.formation.as_ref().is_some_and(|formation| formation.ranks.contains(&member))
+    }
+
+    /// How many members it lacks to go on.
+    pub(crate) fn lacks(&self) -> u32 {
+        let staying = self.members.values().filter(|member| member.stays()).count() as u32;
+        if self.is_elastic() { self.demand.at_least().saturating_sub(staying) } else { 0 }
+    }
+
+    /// How many more members it could use.
+    pub(crate) fn can_use(&self) -> u32 {
+        let Demand::Group { at_most, .. } = self.demand else { return 0 };
+        let staying = self.members.values().filter(|member| member.is_live() && !member.is_leaving()).count() as u32;
+        if self.is_elastic() { at_most.saturating_sub(staying) } else { 0 }
+    }
+
+    /// The members that can be ranks now or soon, those last that would be missed least.
+    pub(crate) fn staying(&self) -> Vec<u32> {
+        self.present().into_iter().chain(self.starting().map(|(number, _)| number)).collect()
+    }
+
+    /// The members that it can do without, those first that would be missed least.
+    pub(crate) fn spare(&self) -> Vec<u32> {
+        let staying = self.staying();
+        let needed = self.demand.at_least() as usize;
+        if !self.is_elastic() || staying.len() <= needed {
+            return Vec::new();
+        }
+        staying[needed..].iter().rev().copied().collect()
+    }
+
+    /// The members that have not come up yet.
+    pub(crate) fn starting(&self) -> impl Iterator<Item = (u32, &Member)> {
+        self.live_members().filter(|(_, member)| member.state == MemberState::Starting)
+    }
+
+    /// The kind of device that its ranks have in common.
+    pub(crate) fn kind(&self) -> Option<DeviceKind> {
+        self.members.values().next().map(|member| member.device.kind())
+    }
+
+    /// Members that were told to stop, with what they stop for.
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = (u32, &Member, Option<&JobId>)> {
+        self.members.iter().filter_map(|(number, member)| match &member.state {
+            MemberState::Leaving { by } => Some((*number, member, by.as_ref())),
+            _ => None,
+        })
+    }
+
+    /// When something has to happen even if nobody says a word.
+    pub(crate) fn deadline(&self) -> Option<MonoTime> {
+        let meets = self.is_gathering() || self.formation.is_some();
+        let up = self.starting().filter(|_| meets).map(|(_, member)| member.since.after(READY_TIMEOUT));
+        let gone = self.leaving().map(|(_, member, _)| member.since.after(STOP_TIMEOUT));
+        let short = self.short.as_ref().map(|short| short.since.after(REJOIN_TIMEOUT));
+        up.chain(gone).chain(short).min()
+    }
+
+    /// Nothing could be heard for so long: nobody's silence is counted for that time.
+    pub(crate) fn excuse(&mut self, time: Duration) {
+        for member in self.members.values_mut() {
+            member.since = member.since.after(time);
+        }
+        if let Some(short) = &mut self.short {
+            short.since = short.since.after(time);
+        }
+    }
+
+    /// What is waited for begins anew.
+    pub(crate) fn wait_anew(&mut self, now: MonoTime) {
+        self.members.values_mut().for_each(|member| member.since = now);
+        if let Some(short) = &mut self.short {
+            short.since = now;
+        }
+        self.recruits_after = now;
+    }
+}
+
+impl Member {
+    fn store_address(&self) -> Option<String> {
+        match &self.state {
+            MemberState::Ready { store_address, .. } => store_address.clone(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        matches!(self.state, MemberState::Leaving { .. })
     }
 }

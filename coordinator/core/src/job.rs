@@ -1,5 +1,6 @@
 //! A job: what it is, and where it is in its life.
 
+mod group;
 mod ledger;
 mod transition;
 
@@ -24,8 +25,15 @@ pub const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_
 pub const LOST_WORKER_PAUSE: Duration = Duration::from_secs(1);
 /// Attempts in a row that end badly without any progress, whosever fault that is: the next would hardly do better.
 pub const FRUITLESS_ATTEMPTS: u32 = 3;
-/// How long the members of a gang may take to come up: time to load libtorch and set up a GPU on a busy node.
-pub const READY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long the members of a gang may take to come up: time to load libtorch, set up a GPU on a busy node,
+/// and read what a corpus holds.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a gang keeps what it has come to in memory, with fewer members than it needs, until others come.
+pub const REJOIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Memberships in a row that may be lost before any of them makes progress: the next would hardly do better.
+pub const SETBACKS: u32 = 4;
+/// The longest pause before a newcomer is tried again where others were lost before they met the gang.
+pub const RECRUIT_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// How long tasks may take to stop: longer than an agent waits before it kills them.
 pub const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -211,9 +219,9 @@ impl JobState {
     pub(crate) fn deadline(&self) -> Option<MonoTime> {
         match self {
             Self::Waiting(Reason::Backoff { until, .. }) => Some(*until),
-            Self::Running(gang) if gang.is_gathering() => Some(gang.placed.after(READY_TIMEOUT)),
+            Self::Running(gang) => gang.deadline(),
             Self::Stopping { since, .. } => Some(since.after(STOP_TIMEOUT)),
-            Self::Waiting(_) | Self::Running(_) | Self::Over { .. } => None,
+            Self::Waiting(_) | Self::Over { .. } => None,
         }
     }
 }
@@ -224,8 +232,12 @@ impl fmt::Display for JobState {
         match self {
             Self::Waiting(reason) => reason.fmt(f),
             Self::Running(gang) if gang.is_gathering() => {
-                let up = gang.members.iter().filter(|member| member.state != MemberState::Starting).count();
+                let up = gang.members.values().filter(|member| member.state != MemberState::Starting).count();
                 write!(f, "{up} of {} tasks are up", gang.size())
+            }
+            Self::Running(gang) if gang.short.is_some() => {
+                let (here, needed) = (gang.present().len(), gang.demand.at_least());
+                write!(f, "{here} of at least {needed} tasks are there, and wait for others in memory")
             }
             Self::Running(_) => Ok(()),
             Self::Stopping { why, .. } => write!(f, "stops because {why}"),

@@ -93,6 +93,13 @@ impl Demand {
             Self::Crew { .. } => 1,
         }
     }
+
+    /// The most slots that the job can use.
+    pub fn at_most(self) -> u32 {
+        match self {
+            Self::Group { at_most, .. } | Self::Crew { at_most } => at_most,
+        }
+    }
 }
 
 /// What a job does.

@@ -48,6 +48,7 @@ fn a_suspended_pipeline_drains_gives_its_slots_to_others_and_goes_on() {
     cluster.resume("one").unwrap();
     cluster.expect("one.a", "waiting", "needs 2 slots at once, 0 of 2 free");
     cluster.succeed("two.a/0/0");
+    cluster.sent();
     cluster.succeed("two.a/0/1");
     assert_eq!(cluster.sent(), ["start one.a/1/0 w0#0", "start one.a/1/1 w0#1"]);
     assert_eq!(cluster.job("one.a").failures, 0);

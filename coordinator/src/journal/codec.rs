@@ -1,5 +1,6 @@
 //! Records as bytes, and back: the only place that knows both the core's state and its form on disk.
 
+mod gang;
 mod job;
 mod namespace;
 
@@ -122,6 +123,7 @@ pub(super) fn encode(record: &Record) -> Change {
                 generation: membership.generation.0,
                 ranks: membership.ranks.iter().map(ToString::to_string).collect(),
                 store_address: membership.store_address.clone(),
+                urgent: membership.urgent,
             };
             Change::Put(Key::Generation(job.clone()), record.encode_to_vec())
         }
@@ -181,6 +183,7 @@ fn read(key: Key, bytes: &[u8]) -> Result<Record, Fault> {
                 generation: Generation(record.generation),
                 ranks: record.ranks.iter().map(|task| task_id(task)).collect::<Result<_, _>>()?,
                 store_address: record.store_address,
+                urgent: record.urgent,
             };
             Record::Generation { job, membership }
         }

@@ -3,7 +3,7 @@
 use vismae_core::effect::{Command, Membership, Start};
 use vismae_core::event::{Progress, TaskReport};
 use vismae_core::failure::Cause;
-use vismae_core::ids::{Epoch, TaskId, WorkerId};
+use vismae_core::ids::{Epoch, Generation, TaskId, WorkerId};
 use vismae_core::spec::{LABELS_MAX, Violations, label_fault};
 use vismae_core::worker::{Arrival, HeldTask};
 
@@ -17,6 +17,8 @@ use crate::v1::task_event::Event as WireEvent;
 /// The most bytes kept of a text that a task or an agent says, and the most figures: they are shown with every view of a pipeline.
 const TEXT_MAX: usize = 4 << 10;
 const FIGURES_MAX: usize = 100;
+/// The most ranks that one can say it has not met.
+const MISSING_MAX: usize = 1024;
 /// The most slots one worker can offer.
 const SLOTS_MAX: usize = 1024;
 
@@ -76,6 +78,15 @@ pub fn report_from_wire(wire: v1::TaskEvent) -> Result<(TaskId, TaskReport), Vio
         }
         Some(WireEvent::Failed(failed)) => TaskReport::Failed { cause: cause(&failed)?, message: cut(failed.message) },
         Some(WireEvent::Stopped(v1::Stopped {})) => TaskReport::Stopped,
+        Some(WireEvent::Parted(parted)) => {
+            let missing = parted.missing.iter().take(MISSING_MAX).map(|task| task.parse());
+            let missing = missing.collect::<Result<_, _>>();
+            TaskReport::Parted {
+                generation: Generation(parted.generation),
+                missing: missing.map_err(|error| refusal("task.parted.missing", error))?,
+                reason: cut(parted.reason),
+            }
+        }
     };
     Ok((task, report))
 }
@@ -150,6 +161,7 @@ fn write_membership(membership: &Membership) -> v1::Membership {
         generation: membership.generation.0,
         ranks: membership.ranks.iter().map(ToString::to_string).collect(),
         store_address: membership.store_address.clone().unwrap_or_default(),
+        urgent: membership.urgent,
     }
 }
 

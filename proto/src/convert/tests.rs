@@ -257,12 +257,16 @@ fn reports_of_tasks_are_read() {
 #[test]
 fn a_membership_keeps_the_order_of_its_ranks() {
     let ranks: Vec<_> = ["demo.pretrain/1/0", "demo.pretrain/1/1"].map(|task| task.parse().unwrap()).to_vec();
-    let membership =
-        Membership { generation: Generation(4), ranks: ranks.clone(), store_address: Some("10.0.0.1:4000".into()) };
+    let membership = Membership {
+        generation: Generation(4),
+        ranks: ranks.clone(),
+        store_address: Some("10.0.0.1:4000".into()),
+        urgent: true,
+    };
     let wire = command_to_wire(&ranks[1], &Command::Membership(membership));
     assert_eq!(wire.task, "demo.pretrain/1/1");
     let Some(v1::task_command::Command::Membership(sent)) = wire.command else { panic!("{wire:?}") };
-    assert_eq!((sent.generation, sent.store_address.as_str()), (4, "10.0.0.1:4000"));
+    assert_eq!((sent.generation, sent.store_address.as_str(), sent.urgent), (4, "10.0.0.1:4000", true));
     assert_eq!(sent.ranks, ["demo.pretrain/1/0", "demo.pretrain/1/1"]);
 }
 

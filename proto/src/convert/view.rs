@@ -7,6 +7,7 @@ use vismae_core::ids::Generation;
 use vismae_core::job::{Job, JobState, Outcome, StopReason};
 use vismae_core::pipeline::{Pipeline, PipelineState};
 use vismae_core::reason::Reason;
+use vismae_core::spec::Demand;
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Worker, WorkerState};
 
@@ -68,7 +69,12 @@ fn job_view(job: &Job, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Job {
         state: state.into(),
         reason: job.state.to_string(),
         attempt: job.attempts.saturating_sub(1),
-        generation: if job.demand().at_least() > 1 { job.generation } else { Generation(0) }.0,
+        generation: if matches!(job.demand(), Demand::Group { at_most: 2.., .. }) {
+            job.generation
+        } else {
+            Generation(0)
+        }
+        .0,
         slots: slots.unwrap_or_default(),
         progress: job.progress.as_ref().map(write_progress),
         figures: figures(&job.state),

@@ -53,7 +53,7 @@ pub(super) fn run(context: &TaskContext, spec: &FinetuneSpec) -> Result<Outcome,
     let Some(fitted) = finetune::fit(context, spec, &splits, &variables, &learner)? else {
         return Ok(Outcome::Stopped);
     };
-    let _meter = ProgressMeter::new(&context.reporter, "evaluating", 1);
+    ProgressMeter::new(&context.reporter, "evaluating").begin(0, 1);
     let val = learner.predict(context, &splits.val)?;
     let test = learner.predict(context, &splits.test)?;
     artefacts::put_model(context, &variables, &spec.model, Architecture::Classifier { classes: classes.len() as i64 })?;

@@ -1,28 +1,40 @@
 //! The task's ear: commands from the agent, heard on a thread that never computes.
 
 use std::io::{Stdin, stdin};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use vismae_core::ids::TaskId;
+use vismae_c10d::AbortHandle;
+use vismae_core::ids::{Generation, TaskId};
 use vismae_proto::frames::BlockingReader;
 use vismae_proto::v1::task_command::Command;
 use vismae_proto::v1::{Membership, StartTask, TaskCommand};
 
 use super::error::TaskError;
 
-/// Memberships not looked at yet: the computing thread takes each before the next can be formed.
-const MEMBERSHIPS: usize = 4;
-/// How often a wait for a membership looks whether it should go on.
-const LOOK: Duration = Duration::from_millis(100);
 /// How long a task may take to stop at a step boundary once its agent is gone.
 const ABANDONED: Duration = Duration::from_secs(5);
 
 /// What the agent has said so far.
 pub(super) struct Control {
     stop: CancellationToken,
-    memberships: Receiver<Membership>,
+    ear: Arc<Ear>,
+}
+
+/// What the listening thread leaves for the computing one.
+#[derive(Default)]
+struct Ear {
+    heard: Mutex<Heard>,
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct Heard {
+    /// The newest membership.
+    membership: Option<Membership>,
+    /// The group that the computing thread may be waiting in, with its generation.
+    group: Option<(Generation, AbortHandle)>,
 }
 
 impl Control {
@@ -39,11 +51,10 @@ impl Control {
             ));
         };
         let id = task.parse().map_err(|error| TaskError::input(format!("{error}")))?;
-        let (found, memberships) = sync_channel(MEMBERSHIPS);
-        let stop = CancellationToken::new();
-        let heard = stop.clone();
-        std::thread::spawn(move || listen(pipe, &found, &heard));
-        Ok((Self { stop, memberships }, id, start))
+        let control = Self { stop: CancellationToken::new(), ear: Arc::default() };
+        let (ear, stop) = (Arc::clone(&control.ear), control.stop.clone());
+        std::thread::spawn(move || listen(pipe, &ear, &stop));
+        Ok((control, id, start))
     }
 
     /// Cancelled once the task should stop.
@@ -56,39 +67,73 @@ impl Control {
         self.stop.is_cancelled()
     }
 
-    /// Waits for a membership; `None` when the task is told to stop instead.
-    pub(super) fn next_membership(&self) -> Option<Membership> {
-        while !self.is_stopped() {
-            match self.memberships.recv_timeout(LOOK) {
-                Ok(membership) => return Some(membership),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return None,
-            }
+    /// Whether there is a membership after a generation.
+    pub(super) fn is_superseded(&self, generation: Generation) -> bool {
+        self.ear.lock().is_newer_than(generation)
+    }
+
+    /// Waits for a membership after a generation, for as long as `patience`. None when it does not come, or the task is told to stop.
+    pub(super) fn next_membership(&self, after: Generation, patience: Duration) -> Option<Membership> {
+        let waits = |heard: &mut Heard| !self.is_stopped() && !heard.is_newer_than(after);
+        let waited = self.ear.news.wait_timeout_while(self.ear.lock(), patience, waits);
+        let (heard, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let is_new = !self.is_stopped() && heard.is_newer_than(after);
+        heard.membership.clone().filter(|_| is_new)
+    }
+
+    /// Lets the listening thread end what the group waits for when an urgent membership takes its place.
+    pub(super) fn guard(&self, generation: Generation, group: AbortHandle) {
+        let mut heard = self.ear.lock();
+        heard.group = Some((generation, group));
+        // It may have come between the joining and this word of it.
+        heard.abort_if_broken();
+    }
+}
+
+impl Ear {
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Heard {
+    fn is_newer_than(&self, generation: Generation) -> bool {
+        self.membership.as_ref().is_some_and(|membership| membership.generation > generation.0)
+    }
+
+    /// Ends the collectives of the group, if the newest membership says that it is broken.
+    fn abort_if_broken(&self) {
+        if let (Some(membership), Some((generation, group))) = (&self.membership, &self.group)
+            && membership.urgent
+            && membership.generation > generation.0
+        {
+            group.abort();
         }
-        None
     }
 }
 
 /// Listens until the pipe ends. An agent that is gone can't be told a result, so its end is a stop.
-fn listen(mut pipe: BlockingReader<Stdin>, memberships: &SyncSender<Membership>, stop: &CancellationToken) {
+fn listen(mut pipe: BlockingReader<Stdin>, ear: &Ear, stop: &CancellationToken) {
     loop {
         match pipe.read::<TaskCommand>() {
             Ok(Some(TaskCommand { command: Some(Command::Membership(membership)), .. })) => {
-                match memberships.try_send(membership) {
-                    Ok(()) => {}
-                    Err(TrySendError::Full(_)) => tracing::warn!("more memberships than a task can use"),
-                    Err(TrySendError::Disconnected(_)) => return,
+                let mut heard = ear.lock();
+                // An agent says it again when it has found its coordinator again.
+                if heard.membership.as_ref().is_none_or(|known| membership.generation > known.generation) {
+                    heard.membership = Some(membership);
+                    heard.abort_if_broken();
+                    ear.news.notify_all();
                 }
             }
             Ok(Some(TaskCommand { command: Some(Command::Stop(command)), .. })) => {
                 tracing::info!(reason = command.reason, "told to stop");
-                stop.cancel();
+                end(ear, stop);
             }
             Ok(Some(_)) => tracing::warn!("a command that a running task can't obey is ignored"),
-            Ok(None) => return abandon(stop),
+            Ok(None) => return abandon(ear, stop),
             Err(error) => {
                 tracing::warn!(%error, "commands can't be read any more");
-                return abandon(stop);
+                return abandon(ear, stop);
             }
         }
     }
@@ -96,9 +141,16 @@ fn listen(mut pipe: BlockingReader<Stdin>, memberships: &SyncSender<Membership>,
 
 /// Ends the process soon after its agent: nobody may publish for an attempt that others believe to be over.
 #[expect(clippy::disallowed_methods, reason = "the training thread may be inside a collective that nothing else ends")]
-fn abandon(stop: &CancellationToken) {
-    stop.cancel();
+fn abandon(ear: &Ear, stop: &CancellationToken) {
+    end(ear, stop);
     std::thread::sleep(ABANDONED);
     tracing::error!("the agent is gone");
     std::process::exit(1);
+}
+
+fn end(ear: &Ear, stop: &CancellationToken) {
+    // Under the lock, so that whoever is about to wait sees it.
+    let _heard = ear.lock();
+    stop.cancel();
+    ear.news.notify_all();
 }

@@ -50,15 +50,15 @@ pub(super) fn open_share(
     share.map(Arc::new).map_err(|error| TaskError::environment_from(&error))
 }
 
-/// Reads every epoch of these lanes in the order of the plan.
+/// Reads these lanes in the order of the plan, from a step on to the end of the last of so many epochs.
 pub(super) fn planned(
     context: &TaskContext,
     dataset: &Arc<Dataset>,
     plan: &Plan,
     lanes: Range<u32>,
-    epochs: u32,
+    (start, epochs): (Start, u32),
 ) -> Result<Loader, TaskError> {
-    let span = (Start { epoch: Epoch(0), step: 0 }, Epoch(epochs));
+    let span = (start, Epoch(epochs));
     Loader::planned(Arc::clone(dataset), plan.clone(), lanes, span, options(context), context.runtime.handle())
         .map_err(|error| TaskError::environment_from(&error))
 }

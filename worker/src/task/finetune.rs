@@ -6,9 +6,9 @@ use std::time::Instant;
 use tch::Tensor;
 use tch::nn::VarStore;
 use vismae_c10d::{clip_grad_norm, zero_grad};
-use vismae_core::ids::JobId;
+use vismae_core::ids::{Epoch, JobId};
 use vismae_core::spec::{FinetuneSpec, Initialisation};
-use vismae_shards::loader::{Batch, Dataset, Needs};
+use vismae_shards::loader::{Batch, Dataset, Needs, Start};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::order::{Plan, PlanSpec};
 use vismae_shards::runs::{EpochLoss, RunPaths, StepRow, epoch_loss};
@@ -17,6 +17,9 @@ use vismae_shards::split::Split;
 use super::error::TaskError;
 use super::progress::{ProgressMeter, Tick};
 use super::{TaskContext, data, network};
+
+/// A fine-tuning always begins at its beginning.
+const START: Start = Start { epoch: Epoch(0), step: 0 };
 
 /// Row groups that frames are shuffled within: labelled sets are small, and this many fit in the loader's cache.
 const WINDOW: u32 = 64;
@@ -78,13 +81,14 @@ pub(super) fn fit(
 ) -> Result<Option<Fitted>, TaskError> {
     let order = PlanSpec { seed: spec.seed, lanes: 1, global_batch: spec.batch, window: WINDOW };
     let plan = Plan::new(&splits.train.row_counts(), order).map_err(|error| TaskError::input_from(&error))?;
-    let mut loader = data::planned(context, &splits.train, &plan, plan.all_lanes(), spec.epochs)?;
+    let mut loader = data::planned(context, &splits.train, &plan, plan.all_lanes(), (START, spec.epochs))?;
     let parameters = network::trainable(variables);
     let mut optimiser = network::optimiser(&parameters, &spec.optimiser);
     let schedule = network::schedule(&spec.optimiser, plan.steps_per_epoch(), spec.epochs);
     let clip_norm = spec.optimiser.clip_norm.unwrap_or(f64::INFINITY);
     let total = plan.steps_per_epoch() * u64::from(spec.epochs);
-    let mut meter = ProgressMeter::new(&context.reporter, "training", total);
+    let mut meter = ProgressMeter::new(&context.reporter, "training");
+    meter.begin(0, total);
     let mut history = History::default();
 
     loop {

@@ -1,48 +1,167 @@
-//! Meeting the other ranks: from a served store to a formed group.
+//! Meeting the other ranks: from a served store to a formed group, and to the next one when it breaks.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use vismae_c10d::{Backend, GlooDevice, GroupOptions, Membership, ProcessGroup, TcpStore};
+use vismae_c10d::{Backend, GlooDevice, GroupOptions, Membership, ProcessGroup, Store, TcpStore};
 use vismae_core::ids::Generation;
 use vismae_proto::v1::task_event::Event;
-use vismae_proto::v1::{self, Ready};
+use vismae_proto::v1::{self, Parted, Ready};
 
 use super::TaskContext;
 use super::error::TaskError;
 use crate::agent::SlotDevice;
 
-/// How long ranks wait for each other to join: every one of them is already up, so only the network takes time.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the store of the first rank may take to answer, and the links between ranks to be made: everyone is up and has come.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Second net for a silent peer: longer than any legitimate step, since a dead peer is noticed by its closed connection.
 const COLLECTIVE_TIMEOUT: Duration = Duration::from_secs(600);
+/// How often a rank looks whether the others have come.
+const LOOK: Duration = Duration::from_millis(2);
+/// The least time that others may take to come; they may be in the middle of a step.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(10);
+/// How often a rank that is without a group says so again: its word may have been lost with a coordinator.
+const REPEAT: Duration = Duration::from_secs(2);
 
 /// A formed group of ranks, with what keeps it alive.
 pub(super) struct Gang {
     pub(super) group: ProcessGroup,
     pub(super) generation: Generation,
-    /// The first rank's holds the server all ranks are connected to.
-    _store: TcpStore,
+    /// The connection to the store of the first rank; that one's own is kept by its [`Meeting`].
+    _store: Option<TcpStore>,
 }
 
-/// Serves a store, says so, waits for the coordinator to form a generation, and joins it.
-/// `None` when the task is told to stop before that.
-pub(super) fn join(context: &TaskContext) -> Result<Option<Gang>, TaskError> {
-    let own = TcpStore::serve(SocketAddr::new(context.host, 0))
-        .map_err(TaskError::while_doing("serving a rendezvous store"))?;
-    context.reporter.send(Event::Ready(Ready { store_address: own.address().to_string() }));
-    let Some(membership) = context.control.next_membership() else { return Ok(None) };
-    let (rank, world_size) = place(context, &membership)?;
-    let store = if rank == 0 { own } else { connect(&membership.store_address)? };
-    let generation = Generation(membership.generation);
-    tracing::info!(%generation, rank, world_size, store = %membership.store_address, "joining");
-    let keys =
-        store.with_prefix(&format!("{}/{generation}", context.id.job)).map_err(TaskError::while_doing("joining"))?;
-    let members = Membership::new(rank, world_size).map_err(|error| TaskError::environment_from(&error))?;
-    let options =
-        GroupOptions { backend: backend(context), join_timeout: JOIN_TIMEOUT, collective_timeout: COLLECTIVE_TIMEOUT };
-    let group = ProcessGroup::new(&keys, members, &options).map_err(|error| TaskError::environment_from(&error))?;
-    Ok(Some(Gang { group, generation, _store: store }))
+/// The place where a task meets its peers, as often as they change.
+pub(super) struct Meeting<'a> {
+    context: &'a TaskContext,
+    own: TcpStore,
+    /// The newest membership that this task has tried to join.
+    last: Generation,
+    /// What has become of that, where it is broken and nobody may know.
+    parted: Option<Parted>,
+    /// How long a step takes, as far as this task knows.
+    step: Option<Duration>,
+}
+
+/// Why a rank has not joined a membership.
+enum Absence {
+    /// There is a newer one, or the task is told to stop.
+    Superseded,
+    /// Some have not come, or can't be reached.
+    Missing { ranks: Vec<usize>, reason: String },
+}
+
+impl<'a> Meeting<'a> {
+    /// Serves a store, and says that this task is up.
+    pub(super) fn open(context: &'a TaskContext) -> Result<Self, TaskError> {
+        let own = TcpStore::serve(SocketAddr::new(context.host, 0))
+            .map_err(TaskError::while_doing("serving a rendezvous store"))?;
+        context.reporter.send(Event::Ready(Ready { store_address: own.address().to_string() }));
+        Ok(Self { context, own, last: Generation(0), parted: None, step: None })
+    }
+
+    /// How long a step takes: others that are in one are waited for.
+    pub(super) fn expect_steps_of(&mut self, step: Duration) {
+        self.step = Some(step);
+    }
+
+    /// The group of a generation is broken.
+    pub(super) fn part(&mut self, generation: Generation, reason: String) {
+        tracing::warn!(%generation, reason, "the group is broken");
+        self.say_parted(Parted { generation: generation.0, missing: Vec::new(), reason });
+    }
+
+    /// Waits for the next membership, and joins it. `None` when the task is told to stop.
+    pub(super) fn next(&mut self) -> Result<Option<Gang>, TaskError> {
+        loop {
+            let Some(membership) = self.context.control.next_membership(self.last, REPEAT) else {
+                if self.context.control.is_stopped() {
+                    return Ok(None);
+                }
+                if let Some(parted) = self.parted.clone() {
+                    self.say_parted(parted);
+                }
+                continue;
+            };
+            self.last = Generation(membership.generation);
+            self.parted = None;
+            let (rank, world_size) = place(self.context, &membership)?;
+            match self.join(&membership, rank, world_size) {
+                Ok(gang) => {
+                    self.context.control.guard(gang.generation, gang.group.abort_handle());
+                    return Ok(Some(gang));
+                }
+                Err(Absence::Superseded) => {}
+                Err(Absence::Missing { ranks, reason }) => {
+                    tracing::warn!(generation = membership.generation, reason, "not every rank has come");
+                    let missing = ranks.iter().filter_map(|rank| membership.ranks.get(*rank).cloned()).collect();
+                    self.say_parted(Parted { generation: membership.generation, missing, reason });
+                }
+            }
+        }
+    }
+
+    fn say_parted(&mut self, parted: Parted) {
+        self.context.reporter.send(Event::Parted(parted.clone()));
+        self.parted = Some(parted);
+    }
+
+    fn join(&self, membership: &v1::Membership, rank: u32, world_size: u32) -> Result<Gang, Absence> {
+        let generation = Generation(membership.generation);
+        let store = if rank == 0 { None } else { Some(connect(&membership.store_address)?) };
+        tracing::info!(%generation, rank, world_size, store = %membership.store_address, "joining");
+        let keys = store.as_ref().unwrap_or(&self.own).with_prefix(&format!("{}/{generation}", self.context.id.job));
+        let keys = keys.map_err(first_is_missing)?;
+        self.wait_for_all(&keys, generation, (rank, world_size))?;
+        let members = Membership::new(rank, world_size).map_err(nobody_is_missing)?;
+        let options = GroupOptions {
+            backend: backend(self.context),
+            join_timeout: JOIN_TIMEOUT,
+            collective_timeout: COLLECTIVE_TIMEOUT,
+        };
+        let group = ProcessGroup::new(&keys, members, &options).map_err(nobody_is_missing)?;
+        Ok(Gang { group, generation, _store: store })
+    }
+
+    /// Waits until every rank is here: only then is the group made, which nothing could interrupt.
+    ///
+    /// One that knows how long a step takes says who has not come after the time of several; a newcomer does not know.
+    fn wait_for_all(&self, keys: &Store, generation: Generation, (rank, world): (u32, u32)) -> Result<(), Absence> {
+        let key = |rank: u32| format!("here/{rank}");
+        let count = |key: &str, more: i64| keys.add(key, more).map_err(first_is_missing);
+        count(&key(rank), 1)?;
+        let mut here = count("here", 1)?;
+        let began = Instant::now();
+        let patience = self.step.map(|step| ARRIVAL_PATIENCE.max(step * 4));
+        while here < i64::from(world) {
+            if self.context.control.is_stopped() || self.context.control.is_superseded(generation) {
+                return Err(Absence::Superseded);
+            }
+            if patience.is_some_and(|patience| began.elapsed() > patience) {
+                let mut ranks = Vec::new();
+                for rank in 0..world {
+                    if count(&key(rank), 0)? == 0 {
+                        ranks.push(rank as usize);
+                    }
+                }
+                let reason = format!("{} of {world} ranks have not come within {:?}", ranks.len(), began.elapsed());
+                return Err(Absence::Missing { ranks, reason });
+            }
+            std::thread::sleep(LOOK);
+            here = count("here", 0)?;
+        }
+        Ok(())
+    }
+}
+
+/// Without the store of the first rank nobody meets.
+fn first_is_missing(error: impl std::fmt::Display) -> Absence {
+    Absence::Missing { ranks: vec![0], reason: error.to_string() }
+}
+
+/// All were there a moment ago.
+fn nobody_is_missing(error: impl std::fmt::Display) -> Absence {
+    Absence::Missing { ranks: Vec::new(), reason: error.to_string() }
 }
 
 /// The rank of this task and the number of ranks.
@@ -57,11 +176,10 @@ fn place(context: &TaskContext, membership: &v1::Membership) -> Result<(u32, u32
     Ok((rank as u32, membership.ranks.len() as u32))
 }
 
-fn connect(address: &str) -> Result<TcpStore, TaskError> {
-    let parsed: SocketAddr = address
-        .parse()
-        .map_err(|_| TaskError::environment(format!("rendezvous store at `{address}`, expected `address:port`")))?;
-    TcpStore::connect(parsed, JOIN_TIMEOUT).map_err(|error| TaskError::environment_from(&error))
+fn connect(address: &str) -> Result<TcpStore, Absence> {
+    let parsed: SocketAddr =
+        address.parse().map_err(|_| first_is_missing(format!("store at `{address}`, expected `address:port`")))?;
+    TcpStore::connect(parsed, JOIN_TIMEOUT).map_err(first_is_missing)
 }
 
 fn backend(context: &TaskContext) -> Backend {

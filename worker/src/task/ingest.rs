@@ -20,7 +20,9 @@ pub(super) fn run(context: &TaskContext, spec: &IngestSpec) -> Result<Outcome, T
         let help = ingest::help(&context.store, spec, &options, context.control.stop_token());
         return ended(context.runtime.block_on(help), |()| BTreeMap::new());
     }
-    let meter = Mutex::new(ProgressMeter::new(&context.reporter, "reading", 0));
+    let mut meter = ProgressMeter::new(&context.reporter, "reading");
+    meter.begin(0, 0);
+    let meter = Mutex::new(meter);
     let progress = |now: IngestProgress| {
         let tick = Tick { done: now.files_done, total: now.files_total, epoch: 0, loss: None, images: 1 };
         meter.lock().unwrap_or_else(PoisonError::into_inner).tick(&tick);

@@ -2,26 +2,42 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use vismae_core::ids::{Rank, WorldSize};
+use vismae_core::ids::{self, Epoch, WorldSize};
 use vismae_core::spec::PretrainSpec;
-use vismae_shards::loader::{Dataset, Needs};
+use vismae_shards::loader::{Dataset, Needs, Start};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::order::{PRETRAIN_WINDOW, Plan, PlanSpec};
 use vismae_shards::runs::{PretrainResults, Results, StepRow, epoch_loss};
 use vismae_shards::split::Split;
 
 use super::error::TaskError;
-use super::group::{self, Gang};
+use super::group::{Gang, Meeting};
 use super::progress::{ProgressMeter, Tick};
-use super::rank::{RankTrainer, StepTotals};
+use super::rank::{Rank, StepError, StepTotals};
 use super::reconstruct;
+use super::replica::Replica;
 use super::{Outcome, TaskContext, artefacts, data, network};
 
+/// What does not change with the group.
+struct Work<'a> {
+    context: &'a TaskContext,
+    spec: &'a PretrainSpec,
+    manifest: Manifest,
+    dataset: Arc<Dataset>,
+    plan: Plan,
+}
+
+/// How the work in one group ends when nothing is wrong.
+enum Leave {
+    /// Everything is done, and published.
+    Done,
+    /// Some rank wants to leave, or others to come.
+    Boundary,
+}
+
 pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome, TaskError> {
-    // First of all: the time a gang may take to gather is for processes to come up, not for reading a corpus.
-    let Some(gang) = group::join(context)? else { return Ok(Outcome::Stopped) };
     let manifest = data::manifest(context, &spec.corpus)?;
     let dataset = data::open(context, &manifest, Split::Train, &spec.selection, Needs::Any)?;
     let plan = Plan::new(
@@ -29,90 +45,110 @@ pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome,
         PlanSpec { seed: spec.seed, lanes: spec.lanes, global_batch: spec.global_batch, window: PRETRAIN_WINDOW },
     )
     .map_err(|error| TaskError::input_from(&error))?;
-    let mut trainer = RankTrainer::new(context, spec, &gang, plan.steps_per_epoch())?;
-    let Some(history) = train(context, spec, &dataset, &plan, &mut trainer)? else { return Ok(Outcome::Stopped) };
-    let figures = history.figures();
-    if trainer.rank() == 0 {
-        publish(context, spec, &manifest, &gang, &trainer, history)?;
-    }
-    Ok(Outcome::Succeeded(figures))
-}
-
-/// Every step of this rank's run.
-struct History {
-    rows: Vec<StepRow>,
-    seconds: f64,
-}
-
-/// Runs every epoch; `None` when the gang agreed to stop.
-fn train(
-    context: &TaskContext,
-    spec: &PretrainSpec,
-    dataset: &Arc<Dataset>,
-    plan: &Plan,
-    trainer: &mut RankTrainer<'_>,
-) -> Result<Option<History>, TaskError> {
-    let world = WorldSize(trainer.world_size());
-    let lanes = plan.lanes_of(Rank(trainer.rank()), world);
-    let steps = plan.steps_per_epoch() * u64::from(spec.epochs);
-    let mut loader = data::planned(context, dataset, plan, lanes, spec.epochs)?;
-    let mut meter = ProgressMeter::new(&context.reporter, "training", steps);
-    let mut rows = Vec::new();
-    let began = Instant::now();
+    let mut replica = Replica::new(context, spec, plan.steps_per_epoch())?;
+    let work = Work { context, spec, manifest, dataset, plan };
+    let mut meter = ProgressMeter::new(&context.reporter, "training");
+    // Last of all: whoever is up keeps nobody waiting.
+    let mut meeting = Meeting::open(context)?;
     loop {
-        let step_began = Instant::now();
-        let Some(batch) = loader.next().map_err(|error| TaskError::environment_from(&error))? else { break };
-        let data_seconds = step_began.elapsed().as_secs_f64();
-        let (epoch, samples) = (batch.epoch, batch.global_samples);
-        let StepTotals { loss, gradient_norm, learning_rate, stop } =
-            trainer.step(&batch, context.control.is_stopped())?;
-        if stop {
-            return Ok(None);
+        let Some(gang) = meeting.next()? else { return Ok(Outcome::Stopped) };
+        let left = Rank::new(&gang, &mut replica).and_then(|rank| work.train(rank, &gang, &mut meter));
+        if let Some(row) = replica.rows().last() {
+            meeting.expect_steps_of(Duration::from_secs_f64(row.step_seconds.max(0.0)));
         }
-        let step = rows.len() as u64;
-        rows.push(StepRow {
-            step,
-            epoch: epoch.0,
-            loss,
-            learning_rate,
-            gradient_norm,
-            samples,
-            data_seconds,
-            step_seconds: step_began.elapsed().as_secs_f64(),
-        });
-        if trainer.rank() == 0 {
-            meter.tick(&Tick {
-                done: step + 1,
-                total: steps,
-                epoch: epoch.0,
-                loss: Some(loss),
-                images: u64::from(samples),
-            });
+        match left {
+            Ok(Leave::Done) => return Ok(Outcome::Succeeded(History(replica.rows()).figures())),
+            Ok(Leave::Boundary) if context.control.is_stopped() => return Ok(Outcome::Stopped),
+            Ok(Leave::Boundary) => {}
+            Err(StepError::Broken(reason)) => meeting.part(gang.generation, reason),
+            Err(StepError::Task(error)) => return Err(error),
         }
     }
-    Ok(Some(History { rows, seconds: began.elapsed().as_secs_f64() }))
 }
 
-impl History {
+impl Work<'_> {
+    /// Steps of the whole run.
+    fn steps(&self) -> u64 {
+        self.plan.steps_per_epoch() * u64::from(self.spec.epochs)
+    }
+
+    /// Takes the steps that are left, in one group, and publishes what they came to.
+    fn train(&self, mut rank: Rank<'_>, gang: &Gang, meter: &mut ProgressMeter) -> Result<Leave, StepError> {
+        let control = &self.context.control;
+        let (steps, per_epoch) = (self.steps(), self.plan.steps_per_epoch());
+        let first = rank.replica().step();
+        let is_first_rank = rank.number() == 0;
+        if is_first_rank && first == 0 {
+            artefacts::retract_results(self.context)?;
+        }
+        if is_first_rank {
+            meter.begin(first, steps);
+        }
+        let lanes = self.plan.lanes_of(ids::Rank(rank.number()), WorldSize(rank.world_size()));
+        let start = Start { epoch: Epoch((first / per_epoch) as u32), step: first % per_epoch };
+        let mut loader = data::planned(self.context, &self.dataset, &self.plan, lanes, (start, self.spec.epochs))?;
+        loop {
+            let step_began = Instant::now();
+            let Some(batch) = loader.next().map_err(|error| TaskError::environment_from(&error))? else { break };
+            let data_seconds = step_began.elapsed().as_secs_f64();
+            let (epoch, samples, step) = (batch.epoch, batch.global_samples, rank.replica().step());
+            let wants_to_leave = control.is_stopped() || control.is_superseded(gang.generation);
+            let StepTotals { loss, gradient_norm, learning_rate, leaves } = rank.step(&batch, wants_to_leave)?;
+            rank.replica_mut().push(StepRow {
+                step,
+                epoch: epoch.0,
+                loss,
+                learning_rate,
+                gradient_norm,
+                samples,
+                data_seconds,
+                step_seconds: step_began.elapsed().as_secs_f64(),
+            });
+            if is_first_rank {
+                let images = u64::from(samples);
+                meter.tick(&Tick { done: step + 1, total: steps, epoch: epoch.0, loss: Some(loss), images });
+            }
+            if leaves {
+                return Ok(Leave::Boundary);
+            }
+        }
+        if is_first_rank {
+            self.publish(&rank, gang)?;
+        }
+        // Whoever has the weights stays until they are kept: the first rank may die while it writes them.
+        rank.meet()?;
+        Ok(Leave::Done)
+    }
+}
+
+/// Every step of a run.
+struct History<'a>(&'a [StepRow]);
+
+impl History<'_> {
     fn samples(&self) -> u64 {
-        self.rows.iter().map(|row| u64::from(row.samples)).sum()
+        self.0.iter().map(|row| u64::from(row.samples)).sum()
+    }
+
+    /// Of all steps: what was between them, as the meeting of a new group, is not among them.
+    fn seconds(&self) -> f64 {
+        self.0.iter().map(|row| row.step_seconds).sum()
     }
 
     fn images_per_second(&self) -> f64 {
-        self.samples() as f64 / self.seconds.max(f64::MIN_POSITIVE)
+        self.samples() as f64 / self.seconds().max(f64::MIN_POSITIVE)
     }
 
     fn first_epoch_loss(&self) -> Option<f64> {
-        epoch_loss(&self.rows, 0)
+        epoch_loss(self.0, 0)
     }
 
     fn last_epoch_loss(&self) -> Option<f64> {
-        self.rows.last().and_then(|row| epoch_loss(&self.rows, row.epoch))
+        self.0.last().and_then(|row| epoch_loss(self.0, row.epoch))
     }
 
     fn figures(&self) -> BTreeMap<String, f64> {
         let mut figures = BTreeMap::from([("images_per_second".to_owned(), self.images_per_second())]);
-        if let Some(first) = self.rows.first() {
+        if let Some(first) = self.0.first() {
             figures.insert("first_loss".to_owned(), first.loss);
         }
         if let Some(loss) = self.last_epoch_loss() {
@@ -129,40 +165,37 @@ fn settings(spec: &PretrainSpec) -> Vec<(String, String)> {
     settings
 }
 
-/// Writes everything the run leaves, the results last: where they are, the rest is whole.
-fn publish(
-    context: &TaskContext,
-    spec: &PretrainSpec,
-    manifest: &Manifest,
-    gang: &Gang,
-    trainer: &RankTrainer<'_>,
-    history: History,
-) -> Result<(), TaskError> {
-    let _meter = ProgressMeter::new(&context.reporter, "publishing", 1);
-    artefacts::put_model(context, trainer.variables(), &spec.model, artefacts::Architecture::MaskedAutoencoder)?;
-    artefacts::put_steps(context, &history.rows)?;
-    let reconstructions = reconstruct::examples(context, spec, manifest, trainer.model())?;
-    artefacts::put_results(
-        context,
-        &Results::Pretrain(PretrainResults {
-            job: context.id.job.to_string(),
-            settings: settings(spec),
-            corpus: spec.corpus.to_string(),
-            corpus_version: manifest.version,
-            model: network::describe(&spec.model),
-            parameters: network::parameter_count(trainer.variables()),
-            world_size: trainer.world_size(),
-            device: context.device.to_string(),
-            epochs: spec.epochs,
-            steps: history.rows.len() as u64,
-            samples_seen: history.samples(),
-            seconds: history.seconds,
-            images_per_second: history.images_per_second(),
-            first_epoch_loss: history.first_epoch_loss(),
-            last_epoch_loss: history.last_epoch_loss(),
-            reconstructions,
-        }),
-    )?;
-    tracing::info!(generation = %gang.generation, steps = history.rows.len(), "results written");
-    Ok(())
+impl Work<'_> {
+    /// Writes everything the run leaves, the results last: where they are, the rest is whole.
+    fn publish(&self, rank: &Rank<'_>, gang: &Gang) -> Result<(), TaskError> {
+        let (context, spec, replica) = (self.context, self.spec, rank.replica());
+        ProgressMeter::new(&context.reporter, "publishing").begin(0, 1);
+        artefacts::put_model(context, &replica.variables, &spec.model, artefacts::Architecture::MaskedAutoencoder)?;
+        artefacts::put_steps(context, replica.rows())?;
+        let reconstructions = reconstruct::examples(context, spec, &self.manifest, &replica.model)?;
+        let history = History(replica.rows());
+        artefacts::put_results(
+            context,
+            &Results::Pretrain(PretrainResults {
+                job: context.id.job.to_string(),
+                settings: settings(spec),
+                corpus: spec.corpus.to_string(),
+                corpus_version: self.manifest.version,
+                model: network::describe(&spec.model),
+                parameters: network::parameter_count(&replica.variables),
+                world_size: rank.world_size(),
+                device: context.device.to_string(),
+                epochs: spec.epochs,
+                steps: replica.step(),
+                samples_seen: history.samples(),
+                seconds: history.seconds(),
+                images_per_second: history.images_per_second(),
+                first_epoch_loss: history.first_epoch_loss(),
+                last_epoch_loss: history.last_epoch_loss(),
+                reconstructions,
+            }),
+        )?;
+        tracing::info!(generation = %gang.generation, steps = replica.step(), "results written");
+        Ok(())
+    }
 }

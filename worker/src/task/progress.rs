@@ -29,10 +29,14 @@ pub(super) struct Tick {
 }
 
 impl ProgressMeter {
-    pub(super) fn new(reporter: &Reporter, phase: &'static str, total: u64) -> Self {
-        let meter = Self { reporter: reporter.clone(), phase, reported: Instant::now(), steps: 0, images: 0 };
-        meter.report(&Tick { done: 0, total, epoch: 0, loss: None, images: 0 }, Duration::ZERO);
-        meter
+    pub(super) fn new(reporter: &Reporter, phase: &'static str) -> Self {
+        Self { reporter: reporter.clone(), phase, reported: Instant::now(), steps: 0, images: 0 }
+    }
+
+    /// Says that work begins, or goes on, with so much of it done.
+    pub(super) fn begin(&mut self, done: u64, total: u64) {
+        self.report(&Tick { done, total, epoch: 0, loss: None, images: 0 }, Duration::ZERO);
+        (self.reported, self.steps, self.images) = (Instant::now(), 0, 0);
     }
 
     /// Counts a step, and reports when it is time or the work is done.

@@ -1,4 +1,4 @@
-//! Gangs that must stop so that another job finds its slots.
+//! Gangs, and members that gangs can do without, that must stop so that another job finds its slots.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,10 +7,10 @@ use super::Coordinator;
 use crate::device::PerKind;
 use crate::effect::{Effects, EvictReason};
 use crate::gang::Gang;
-use crate::ids::{JobId, NamespaceName};
+use crate::ids::{JobId, NamespaceName, SlotId};
 use crate::job::{Eviction, Input, Job, JobState, StopReason};
 use crate::pipeline::Pipeline;
-use crate::schedule::{Candidate, Room, Shortage, victims};
+use crate::schedule::{Candidate, Room, Seat, Shortage, victims};
 use crate::time::MonoTime;
 use crate::worker::WorkerState;
 
@@ -24,15 +24,25 @@ struct Holder<'a> {
 impl Holder<'_> {
     /// The lowest is stopped first, and of equals the one that started last.
     fn order(&self) -> (i32, Reverse<MonoTime>, &JobId) {
-        (self.pipeline.priority, Reverse(self.gang.placed), &self.job.id)
+        (self.pipeline.priority, Reverse(self.gang.seated), &self.job.id)
     }
+}
+
+/// Who must stop for a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Victim {
+    /// Gangs, with all of their members.
+    Gang(JobId, EvictReason),
+    /// Members that their gang can do without.
+    Members(JobId, Vec<u32>, EvictReason),
 }
 
 /// Who holds slots that a job could use and may claim.
 struct Field {
-    /// Gangs of lower priority in its own namespace, in the order in which they are stopped.
+    /// Gangs of lower priority in its own namespace, in the order in which they are stopped, and before them the members that gangs
+    /// of no higher priority can do without.
     own: Vec<Candidate>,
-    /// Gangs of other namespaces on borrowed slots, in that order.
+    /// The same of gangs of other namespaces on borrowed slots.
     borrowed: Vec<Candidate>,
     /// Slots that come free by themselves: what holds them is stopping.
     free: PerKind<u32>,
@@ -52,21 +62,27 @@ impl Coordinator {
     ) -> bool {
         let victims = self.victims_of(job, reserved, room);
         let is_any = !victims.is_empty();
-        for (victim, reason) in victims {
+        for victim in victims {
+            let (victim, input) = match victim {
+                Victim::Gang(victim, reason) => (victim, Input::Evict(Eviction { by: job.clone(), reason })),
+                Victim::Members(victim, members, reason) => {
+                    (victim, Input::Release { members, eviction: Eviction { by: job.clone(), reason } })
+                }
+            };
             if let Some(victim) = self.job_mut(&victim) {
-                victim.transition(now, Input::Evict(Eviction { by: job.clone(), reason }), effects);
+                victim.transition(now, input, effects);
             }
         }
         is_any
     }
 
-    /// The gangs that would have to stop for a job which finds so many slots free. What is stopping already counts as free: its slots
-    /// come back without another word.
+    /// Who would have to stop for a job which finds so many slots free. What is stopping already counts as free: its slots come back
+    /// without another word.
     ///
-    /// A job within the quota of its namespace, and the first of it that waits, may have those stopped that hold slots beyond theirs,
+    /// First go members that their gangs can do without, where those have no higher priority. A job within the quota of its namespace, and the first of it that waits, may have those stopped that hold slots beyond theirs,
     /// whatever their priority, and any job those of strictly lower priority in its own namespace. Nobody else's slots are touched.
     /// (One that is not the first could not have the slots: whoever it had stopped would have them back before it, without end.)
-    pub(super) fn victims_of(&self, id: &JobId, reserved: PerKind<u32>, room: &Room) -> Vec<(JobId, EvictReason)> {
+    pub(super) fn victims_of(&self, id: &JobId, reserved: PerKind<u32>, room: &Room) -> Vec<Victim> {
         let Some(pipeline) = self.pipeline(&id.pipeline) else { return Vec::new() };
         let Some(job) = pipeline.job(&id.name) else { return Vec::new() };
         let Field { own, borrowed, free, used } = self.field(pipeline, job, room);
@@ -83,25 +99,38 @@ impl Coordinator {
             true => EvictReason::Reclaimed,
             false => EvictReason::Preempted,
         };
-        stopped.into_iter().map(|victim| (victim.clone(), reason(&victim))).collect()
+        let whole = stopped.iter().filter(|victim| victim.member.is_none()).map(|victim| victim.job.clone());
+        let whole: BTreeSet<JobId> = whole.collect();
+        let mut members: BTreeMap<JobId, Vec<u32>> = BTreeMap::new();
+        for victim in stopped.into_iter().filter(|victim| !whole.contains(&victim.job)) {
+            members.entry(victim.job).or_default().extend(victim.member);
+        }
+        let gangs = whole.into_iter().map(|gang| Victim::Gang(gang.clone(), reason(&gang)));
+        gangs
+            .chain(members.into_iter().map(|(gang, members)| Victim::Members(gang.clone(), members, reason(&gang))))
+            .collect()
     }
 
     /// The jobs that gangs are stopping for.
     pub(super) fn owed(&self) -> BTreeSet<JobId> {
-        let by = |job: &Job| match &job.state {
-            JobState::Stopping { why: StopReason::Preempted { by } | StopReason::Reclaimed { by }, .. } => {
-                Some(by.clone())
+        let by = |job: &Job| -> Vec<JobId> {
+            match &job.state {
+                JobState::Stopping { why: StopReason::Preempted { by } | StopReason::Reclaimed { by }, .. } => {
+                    vec![by.clone()]
+                }
+                JobState::Running(gang) => gang.leaving().filter_map(|(.., by)| by.cloned()).collect(),
+                _ => Vec::new(),
             }
-            _ => None,
         };
-        self.begun_jobs().filter_map(by).collect()
+        self.begun_jobs().flat_map(by).collect()
     }
 
     /// How many slots a job could have that are held by gangs which may be stopped for it.
     pub(super) fn evictable(&self, job: &Job, room: &Room) -> u32 {
         let Some(pipeline) = self.pipeline(&job.id.pipeline) else { return 0 };
         let Field { own, borrowed, .. } = self.field(pipeline, job, room);
-        own.iter().chain(&borrowed).map(|candidate| candidate.frees.total()).sum()
+        let gangs = own.iter().chain(&borrowed).filter(|candidate| candidate.member.is_none());
+        gangs.map(|candidate| candidate.frees.total()).sum()
     }
 
     /// Who holds slots that a job could use and may claim.
@@ -125,12 +154,24 @@ impl Coordinator {
                 *used = used.minus(holder.gang.holds());
             }
         }
-        let lower = running.iter().filter(|holder| {
-            holder.pipeline.namespace == pipeline.namespace && holder.pipeline.priority < pipeline.priority
-        });
-        let own = lower.map(|holder| self.candidate(job, holder, true, room)).collect();
-        let borrowers = self.borrowers(&pipeline.namespace, &running, used.clone());
-        let borrowed = borrowers.map(|holder| self.candidate(job, holder, false, room)).collect();
+        for holder in &running {
+            let leaving = holder.gang.leaving().map(|(_, member, _)| (member.slot.clone(), member.device));
+            let leaving: Vec<_> = leaving.collect();
+            free = free.plus(self.usable(job, leaving.iter().cloned(), room));
+            if let Some(used) = used.get_mut(&holder.pipeline.namespace) {
+                *used = used.minus(PerKind::count(leaving.iter().map(|(_, device)| *device)));
+            }
+        }
+        let peers = running.iter().filter(|holder| holder.pipeline.namespace == pipeline.namespace);
+        let (lower, spare) = (peers.clone(), peers);
+        let spare = spare.filter(|holder| holder.pipeline.priority <= pipeline.priority && holder.job.id != job.id);
+        let lower = lower.filter(|holder| holder.pipeline.priority < pipeline.priority);
+        let own = spare.flat_map(|holder| self.spare(job, holder, true, room));
+        let own = own.chain(lower.map(|holder| self.candidate(job, holder, true, room))).collect();
+        let borrowers: Vec<_> = self.borrowers(&pipeline.namespace, &running, used.clone()).collect();
+        let borrowed = borrowers.iter().flat_map(|holder| self.spare(job, holder, false, room));
+        let borrowed =
+            borrowed.chain(borrowers.iter().map(|holder| self.candidate(job, holder, false, room))).collect();
         Field { own, borrowed, free, used: used.get(&pipeline.namespace).copied().unwrap_or_default() }
     }
 
@@ -157,17 +198,43 @@ impl Coordinator {
     fn candidate(&self, job: &Job, holder: &Holder<'_>, own: bool, room: &Room) -> Candidate {
         Candidate {
             job: holder.job.id.clone(),
+            member: None,
             frees: self.frees(job, holder.gang, room),
             returns: if own { holder.gang.holds() } else { PerKind::default() },
         }
     }
 
+    /// The members that a gang can do without.
+    fn spare<'a>(
+        &'a self,
+        job: &'a Job,
+        holder: &'a Holder<'_>,
+        own: bool,
+        room: &'a Room,
+    ) -> impl Iterator<Item = Candidate> + 'a {
+        holder.gang.spare().into_iter().filter_map(move |number| {
+            let member = holder.gang.members.get(&number)?;
+            let frees = self.usable(job, [(member.slot.clone(), member.device)], room);
+            let returns = if own { PerKind::count([member.device]) } else { PerKind::default() };
+            let is_of_use = frees.total() + returns.total() > 0;
+            is_of_use.then(|| Candidate { job: holder.job.id.clone(), member: Some(number), frees, returns })
+        })
+    }
+
     /// The slots of a gang that a job can use when they are free.
     pub(super) fn frees(&self, job: &Job, gang: &Gang, room: &Room) -> PerKind<u32> {
-        let live = gang.live(&job.id).filter_map(|(_, slot)| {
-            let worker = self.workers.get(&slot.worker).filter(|worker| worker.state == WorkerState::Active)?;
-            Some((slot.clone(), worker.slots.get(slot.index as usize)?.device))
-        });
-        PerKind::count(live.filter(|seat| room.admits(&job.spec.placement, seat)).map(|(_, device)| device))
+        let live = gang.members.values().filter(|member| member.is_live());
+        self.usable(job, live.map(|member| (member.slot.clone(), member.device)), room)
+    }
+
+    /// How many of these slots a job can use when they are free.
+    fn usable(&self, job: &Job, seats: impl IntoIterator<Item = Seat>, room: &Room) -> PerKind<u32> {
+        let stays = |slot: &SlotId| {
+            let worker = self.workers.get(&slot.worker);
+            worker
+                .is_some_and(|worker| worker.state == WorkerState::Active && (slot.index as usize) < worker.slots.len())
+        };
+        let usable = seats.into_iter().filter(|seat| stays(&seat.0) && room.admits(&job.spec.placement, seat));
+        PerKind::count(usable.map(|(_, device)| device))
     }
 }

@@ -1,7 +1,9 @@
 //! What a user is told who asks why a job does not run.
 
 use super::Coordinator;
+use super::evict::Victim;
 use crate::device::PerKind;
+use crate::effect::EvictReason;
 use crate::explanation::{Eviction, Explanation, Link, Remedy, Slots};
 use crate::ids::JobId;
 use crate::job::{Job, JobState, RETRY_PAUSES};
@@ -116,10 +118,15 @@ impl Coordinator {
     fn eviction(&self, job: &Job, free: PerKind<u32>, room: &Room) -> Eviction {
         let victims = self.victims_of(&job.id, free, room);
         if !victims.is_empty() {
-            return Eviction::Would { jobs: victims };
+            let named = |victim| match victim {
+                Victim::Gang(job, reason) => (job, reason),
+                Victim::Members(job, ..) => (job, EvictReason::Released),
+            };
+            return Eviction::Would { jobs: victims.into_iter().map(named).collect() };
         }
         let stopping = self.begun_jobs().filter(|other| match &other.state {
             JobState::Stopping { gang, .. } => self.frees(job, gang, room).total() > 0,
+            JobState::Running(gang) => gang.leaving().any(|(.., by)| by == Some(&job.id)),
             _ => false,
         });
         let jobs: Vec<JobId> = stopping.map(|other| other.id.clone()).collect();

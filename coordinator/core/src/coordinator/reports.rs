@@ -23,7 +23,7 @@ impl Coordinator {
         if !self.hear(now, from) {
             return;
         }
-        let goes_on = matches!(report, TaskReport::Ready { .. } | TaskReport::Progress(_));
+        let goes_on = matches!(report, TaskReport::Ready { .. } | TaskReport::Progress(_) | TaskReport::Parted { .. });
         if !self.holds(from, &task) {
             let command = if goes_on {
                 Command::Stop { reason: "the task is not wanted any more".to_owned() }
@@ -48,6 +48,14 @@ impl Coordinator {
             TaskReport::Progress(progress) => {
                 if let Some(job) = self.job_mut(&task.job) {
                     job.progress(now, progress, effects);
+                }
+            }
+            TaskReport::Parted { generation, missing, reason } => {
+                let peers = missing.iter().filter(|peer| peer.job == task.job && peer.attempt == task.attempt);
+                let missing = peers.map(|peer| peer.member).collect();
+                if let Some(job) = self.job_mut(&task.job) {
+                    let parted = Input::Parted { member: task.member, generation, missing, reason: &reason };
+                    job.transition(now, parted, effects);
                 }
             }
             TaskReport::Succeeded { figures } => self.end(now, &task, End::Succeeded(figures), effects),

@@ -7,8 +7,8 @@ use super::Coordinator;
 use crate::effect::{Command, Effects, Record};
 use crate::failure::{Cause, Failure};
 use crate::gang::{End, MemberState};
-use crate::ids::{PipelineId, TaskId, WorkerId};
-use crate::job::JobState;
+use crate::ids::{PipelineId, SlotId, TaskId, WorkerId};
+use crate::job::{Input, JobState};
 use crate::pipeline::Pipeline;
 use crate::reason::Reason;
 use crate::time::MonoTime;
@@ -95,7 +95,7 @@ impl Coordinator {
         };
         match &mut state {
             // Nothing could be done while there was no coordinator: what is waited for begins anew.
-            JobState::Running(gang) => gang.placed = now,
+            JobState::Running(gang) => gang.wait_anew(now),
             JobState::Stopping { since, .. } => *since = now,
             // The clock may have been set back.
             JobState::Waiting(Reason::Backoff { until, pause, .. }) => *until = (*until).min(now.after(*pause)),
@@ -118,6 +118,7 @@ impl Coordinator {
     /// and those that it has lost. What it holds and should not keeps its slot until it has stopped.
     pub(super) fn adopt(&mut self, now: MonoTime, worker: &WorkerId, held: &[HeldTask], effects: &mut Effects) {
         self.awaited.remove(worker);
+        self.revive(now, worker, held, effects);
         let expected = self.expected_on(worker);
         if let Some(here) = self.workers.get_mut(worker) {
             // Those that should be there last: the end of an earlier task may be told beside the one that has its slot now.
@@ -131,11 +132,13 @@ impl Coordinator {
             let reason = "the task is not wanted any more".to_owned();
             effects.send(worker, unwanted.task.clone(), Command::Stop { reason });
         }
+        let missing = expected.iter().map(|(task, _)| task).filter(|task| held.iter().all(|held| held.task != **task));
+        let missing: Vec<TaskId> = missing.filter(|task| !self.is_starting(task)).cloned().collect();
+        self.doom(now, &missing, effects);
         for (task, slot) in expected {
             let here = held.iter().any(|held| held.task == task);
             let Some(job) = self.job(&task.job) else { continue };
-            let is_starting = matches!(&job.state, JobState::Running(gang)
-                if gang.live_member(&task).is_some_and(|member| member.state == MemberState::Starting));
+            let is_starting = self.is_starting(&task);
             let device =
                 self.workers.get(worker).and_then(|worker| worker.slots.get(slot as usize)).map(|slot| slot.device);
             let store_url = self.pipeline(&task.job.pipeline).map_or("", |pipeline| pipeline.store_url.as_str());
@@ -155,10 +158,35 @@ impl Coordinator {
         }
     }
 
+    /// Whether a task has been placed and has not come up yet.
+    fn is_starting(&self, task: &TaskId) -> bool {
+        let Some(JobState::Running(gang)) = self.job(&task.job).map(|job| &job.state) else { return false };
+        gang.live_member(task).is_some_and(|member| member.state == MemberState::Starting)
+    }
+
+    /// Takes back ranks that were given up when their worker was: they hold what they had come to, and the rest of their group may
+    /// have gone on without them.
+    fn revive(&mut self, now: MonoTime, worker: &WorkerId, held: &[HeldTask], effects: &mut Effects) {
+        for HeldTask { task, slot } in held {
+            let devices = self.workers.get(worker).map(|worker| &worker.slots);
+            let device = devices.and_then(|slots| slots.get(*slot as usize)).map(|slot| slot.device);
+            let (Some(device), Some(job)) = (device, self.job_mut(&task.job)) else { continue };
+            let JobState::Running(gang) = &job.state else { continue };
+            let is_lost = task.attempt == gang.attempt && task.member < gang.next_member;
+            let is_lost = is_lost && !gang.members.contains_key(&task.member) && gang.kind() == Some(device.kind());
+            if is_lost && gang.can_use() > 0 {
+                let seat = (SlotId { worker: worker.clone(), index: *slot }, device);
+                job.transition(now, Input::Revive { member: task.member, seat }, effects);
+            }
+        }
+    }
+
     /// Gives up the tasks of workers that have not come back in time.
     pub(super) fn give_up_awaited(&mut self, now: MonoTime, effects: &mut Effects) {
         let late: Vec<WorkerId> =
             self.awaited.iter().filter(|(_, until)| **until <= now).map(|(worker, _)| worker.clone()).collect();
+        let tasks = late.iter().flat_map(|worker| self.expected_on(worker)).map(|(task, _)| task);
+        self.doom(now, &tasks.collect::<Vec<_>>(), effects);
         for worker in late {
             self.awaited.remove(&worker);
             let waited = RETURN_TIMEOUT.as_secs();

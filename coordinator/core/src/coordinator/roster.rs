@@ -1,10 +1,12 @@
 //! Who is here: workers that join, are heard, leave, or fall silent.
 
+use std::collections::BTreeMap;
+
 use super::Coordinator;
 use crate::effect::{Close, Effects, Fact, JoinError};
 use crate::failure::{Cause, Failure};
 use crate::gang::{End, Gang};
-use crate::ids::{TaskId, WorkerId};
+use crate::ids::{JobId, TaskId, WorkerId};
 use crate::job::{Input, JobState, STOP_TIMEOUT};
 use crate::time::MonoTime;
 use crate::worker::Arrival;
@@ -64,7 +66,7 @@ impl Coordinator {
     pub(super) fn leaving(&self, gang: &Gang) -> Option<WorkerId> {
         let of =
             |worker: &WorkerId| self.workers.get(worker).is_some_and(|worker| worker.state == WorkerState::Leaving);
-        gang.members.iter().map(|member| &member.slot.worker).find(|worker| of(worker)).cloned()
+        gang.members.values().map(|member| &member.slot.worker).find(|worker| of(worker)).cloned()
     }
 
     /// Gives up a worker and every task on it.
@@ -73,6 +75,7 @@ impl Coordinator {
         let lease = &worker.lease;
         let tasks: Vec<TaskId> = worker.tasks().filter(|task| self.holds(lease, task)).cloned().collect();
         effects.facts.push(Fact::WorkerLost { worker: id.clone(), reason: reason.to_owned() });
+        self.doom(now, &tasks, effects);
         for task in tasks {
             let message = format!("worker `{id}` was lost: {reason}");
             self.end(
@@ -83,6 +86,19 @@ impl Coordinator {
             );
         }
         self.workers.remove(id);
+    }
+
+    /// These tasks are lost, and their jobs are about to hear it one after the other: none of them is counted on meanwhile.
+    pub(super) fn doom(&mut self, now: MonoTime, tasks: &[TaskId], effects: &mut Effects) {
+        let mut doomed: BTreeMap<&JobId, Vec<u32>> = BTreeMap::new();
+        for task in tasks {
+            doomed.entry(&task.job).or_default().push(task.member);
+        }
+        for (job, members) in doomed {
+            if let Some(job) = self.job_mut(job) {
+                job.transition(now, Input::Doom { members }, effects);
+            }
+        }
     }
 
     /// A task is over: its slot is free, and its job hears of it.
@@ -119,21 +135,31 @@ impl Coordinator {
         let due: Vec<_> = due.map(|job| (job.id.clone(), job.state.clone())).collect();
         for (id, state) in due {
             match state {
-                JobState::Running(_) => {
+                JobState::Running(gang) => {
+                    let late = gang.leaving().filter(|(_, member, _)| member.since.after(STOP_TIMEOUT) <= now);
+                    let late = late.map(|(number, member, _)| (gang.task(&id, number), member.slot.worker.clone()));
+                    for (task, worker) in late.collect::<Vec<_>>() {
+                        self.dismiss_late(now, &task, &worker, effects);
+                    }
                     if let Some(job) = self.job_mut(&id) {
                         job.transition(now, Input::Overdue, effects);
                     }
                 }
                 JobState::Stopping { gang, .. } => {
                     for (task, slot) in gang.live(&id) {
-                        if let Some(worker) = self.workers.get(&slot.worker) {
-                            let reason = format!("task `{task}` did not stop within {} s", STOP_TIMEOUT.as_secs());
-                            self.dismiss(now, worker.lease.clone(), reason, effects);
-                        }
+                        self.dismiss_late(now, &task, &slot.worker, effects);
                     }
                 }
                 JobState::Waiting(_) | JobState::Over { .. } => {}
             }
+        }
+    }
+
+    /// Ends the stay of a worker on which a task does not stop.
+    fn dismiss_late(&mut self, now: MonoTime, task: &TaskId, worker: &WorkerId, effects: &mut Effects) {
+        if let Some(worker) = self.workers.get(worker) {
+            let reason = format!("task `{task}` did not stop within {} s", STOP_TIMEOUT.as_secs());
+            self.dismiss(now, worker.lease.clone(), reason, effects);
         }
     }
 

@@ -33,7 +33,13 @@ impl Coordinator {
             }
             _ => {
                 let all: Vec<Turn> = self.open.iter().copied().collect();
-                self.schedule(now, Room::new(self.workers.values(), self.used(), self.owed()), &all, effects);
+                let mut room = Room::new(self.workers.values(), self.used(), self.owed());
+                self.replenish(now, &mut room, effects);
+                self.schedule(now, room, &all, effects);
+                if let Some(mut room) = self.room.take() {
+                    self.grow(now, &mut room, effects);
+                    self.room = Some(room);
+                }
             }
         }
     }

@@ -44,4 +44,6 @@ pub struct Membership {
     pub ranks: Vec<TaskId>,
     /// The rendezvous store that the task of rank 0 serves; absent where there is nobody to meet.
     pub store_address: Option<String>,
+    /// Whether the one before is broken: its collectives are left at once, and not at the next step boundary.
+    pub urgent: bool,
 }

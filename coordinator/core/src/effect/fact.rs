@@ -45,6 +45,13 @@ pub enum Fact {
         /// What made it necessary.
         reason: FormReason,
     },
+    /// A task of a job was told to stop for another job, and the others go on.
+    MemberReleased {
+        /// The task.
+        task: TaskId,
+        /// That job.
+        by: JobId,
+    },
     /// The tasks of a job were told to stop for another one.
     JobEvicted {
         /// The job.
@@ -74,17 +81,20 @@ pub enum EvictReason {
     Preempted,
     /// The other one is within its quota, and these slots were borrowed.
     Reclaimed,
+    /// They are members that the others can do without.
+    Released,
 }
 
 impl EvictReason {
     /// Every reason.
-    pub const ALL: [Self; 2] = [Self::Preempted, Self::Reclaimed];
+    pub const ALL: [Self; 3] = [Self::Preempted, Self::Reclaimed, Self::Released];
 
     /// The word it is counted by.
     pub fn word(self) -> &'static str {
         match self {
             Self::Preempted => "preempted",
             Self::Reclaimed => "reclaimed",
+            Self::Released => "released",
         }
     }
 }
@@ -96,17 +106,26 @@ pub enum FormReason {
     Start,
     /// An earlier attempt ended before its work was done.
     Retry,
+    /// Ranks were lost, and the others go on.
+    Lost,
+    /// The ranks are there and have lost sight of each other.
+    Broken,
+    /// Ranks came, or left as they were told to.
+    Resized,
 }
 
 impl FormReason {
     /// Every reason.
-    pub const ALL: [Self; 2] = [Self::Start, Self::Retry];
+    pub const ALL: [Self; 5] = [Self::Start, Self::Retry, Self::Lost, Self::Broken, Self::Resized];
 
     /// The word it is counted by.
     pub fn word(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Retry => "retry",
+            Self::Lost => "lost",
+            Self::Broken => "broken",
+            Self::Resized => "resized",
         }
     }
 }

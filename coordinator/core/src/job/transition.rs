@@ -1,13 +1,13 @@
 //! What happens to a job, and what becomes of it then.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    FRUITLESS_ATTEMPTS, Job, JobState, LOST_WORKER_PAUSE, Outcome, READY_TIMEOUT, RETRY_PAUSES, STOPS_KEPT, Stop,
-    StopReason, Use,
+    FRUITLESS_ATTEMPTS, Job, JobState, LOST_WORKER_PAUSE, Outcome, RETRY_PAUSES, STOPS_KEPT, Stop, StopReason, Use,
 };
 use crate::device::Device;
-use crate::effect::{Command, Effects, EvictReason, Fact, FormReason, Record, Start};
+use crate::effect::{Command, Effects, EvictReason, Fact, Record, Start};
 use crate::event::Progress;
 use crate::failure::{Cause, Failure};
 use crate::gang::{End, Gang, MemberState, Spent};
@@ -31,9 +31,19 @@ pub(crate) enum Input<'a> {
     Place { seats: Vec<(SlotId, Device)>, store_url: &'a str },
     /// A member is up.
     Ready { member: u32, store_address: Option<String> },
+    /// The worker of these members is gone, which they will be told to have ended of one after the other.
+    Doom { members: Vec<u32> },
     /// A member is over, and its slot is free.
     Ended { member: u32, end: End, leaving: Option<WorkerId> },
-    /// Members took too long to come up.
+    /// A member says that its group is broken.
+    Parted { member: u32, generation: Generation, missing: Vec<u32>, reason: &'a str },
+    /// It gets slots for more members.
+    Recruit { seats: Vec<(SlotId, Device)>, store_url: &'a str },
+    /// A member that was given up is there after all.
+    Revive { member: u32, seat: (SlotId, Device) },
+    /// Another job needs the slots of some members that it can do without.
+    Release { members: Vec<u32>, eviction: Eviction },
+    /// Members took too long to come up, or nobody came in place of those that were lost.
     Overdue,
     /// The pipeline is cancelled.
     Cancel,
@@ -62,15 +72,24 @@ impl Job {
             (JobState::Running(gang), Input::Ended { member, end, leaving }) => {
                 self.lose(now, gang, (member, end), leaving, effects)
             }
-            (JobState::Running(gang), Input::Overdue) => {
-                let failure = late(&gang, &self.id);
-                self.stop(now, gang, StopReason::Failed(failure), effects)
+            (JobState::Running(gang), Input::Doom { members }) => Self::doom(gang, &members),
+            (JobState::Running(gang), Input::Parted { member, generation, missing, reason }) => {
+                self.part(now, gang, (member, generation), (&missing, reason), effects)
             }
+            (JobState::Running(gang), Input::Recruit { seats, store_url }) => {
+                self.recruit(now, gang, seats, store_url, effects)
+            }
+            (JobState::Running(gang), Input::Revive { member, seat }) => Self::revive(now, gang, member, seat),
+            (JobState::Running(gang), Input::Release { members, eviction }) => {
+                self.release(now, gang, &members, &eviction, effects)
+            }
+            (JobState::Running(gang), Input::Overdue) => self.overdue(now, gang, effects),
             (JobState::Running(gang), Input::Evict(Eviction { by, reason })) => {
                 effects.facts.push(Fact::JobEvicted { job: self.id.clone(), reason });
                 let why = match reason {
                     EvictReason::Preempted => StopReason::Preempted { by },
                     EvictReason::Reclaimed => StopReason::Reclaimed { by },
+                    EvictReason::Released => StopReason::Preempted { by },
                 };
                 self.stop(now, gang, why, effects)
             }
@@ -107,13 +126,15 @@ impl Job {
 
     /// Takes in how far the latest attempt is. The first word of it is worth keeping: an attempt that got somewhere is not fruitless.
     pub(crate) fn progress(&mut self, now: MonoTime, progress: Progress, effects: &mut Effects) {
+        let is_further = self.progress.as_ref().is_none_or(|before| progress.done > before.done);
         self.progress = Some(progress);
         effects.changed.insert(self.id.pipeline.clone());
         effects.facts.push(Fact::Progressed(self.id.clone()));
         if let JobState::Running(gang) = &mut self.state
-            && gang.began.is_none()
+            && (gang.began.is_none() || (gang.setbacks > 0 && is_further))
         {
-            gang.began = Some(now);
+            gang.began.get_or_insert(now);
+            gang.setbacks = 0;
             effects.persist.push(self.to_record());
         }
     }
@@ -146,7 +167,8 @@ impl Job {
     /// may not have arrived. Only a task whose worker does not know it yet is told to start.
     pub(crate) fn resume(&self, member: u32, started: Option<Device>, store_url: &str, effects: &mut Effects) {
         let Some(gang) = self.state.gang() else { return };
-        let Some(slot) = gang.members.get(member as usize).map(|member| &member.slot) else { return };
+        let Some(found) = gang.members.get(&member) else { return };
+        let slot = &found.slot;
         let task = gang.task(&self.id, member);
         if let Some(device) = started {
             let start = self.start_of(slot, device, gang.size(), store_url);
@@ -156,12 +178,17 @@ impl Job {
             (JobState::Stopping { why, .. }, _) => {
                 effects.send(&slot.worker, task, Command::Stop { reason: why.to_string() });
             }
-            (_, Some(membership)) => effects.send(&slot.worker, task, Command::Membership(membership)),
+            _ if matches!(found.state, MemberState::Leaving { .. }) => {
+                effects.send(&slot.worker, task, Command::Stop { reason: "it is not needed any more".to_owned() });
+            }
+            (_, Some(membership)) if membership.ranks.contains(&task) => {
+                effects.send(&slot.worker, task, Command::Membership(membership));
+            }
             _ => {}
         }
     }
 
-    fn start_of(&self, slot: &SlotId, device: Device, gang_size: u32, store_url: &str) -> Start {
+    pub(super) fn start_of(&self, slot: &SlotId, device: Device, gang_size: u32, store_url: &str) -> Start {
         Start { slot: slot.index, device, store_url: store_url.to_owned(), gang_size, job: self.spec.clone() }
     }
 
@@ -185,89 +212,20 @@ impl Job {
         JobState::Running(gang)
     }
 
-    /// A member is up; when it is the last one, a generation is formed.
-    fn gather(
+    /// The work is done.
+    pub(super) fn complete(
         &mut self,
         now: MonoTime,
-        mut gang: Gang,
-        member: u32,
-        store_address: Option<String>,
+        gang: &Gang,
+        figures: BTreeMap<String, f64>,
         effects: &mut Effects,
     ) -> JobState {
-        let state = &mut gang.members[member as usize].state;
-        if *state != MemberState::Starting {
-            return JobState::Running(gang);
-        }
-        let unreachable = store_address.is_none();
-        *state = MemberState::Ready { store_address };
-        if unreachable && member == 0 && gang.is_gathering() {
-            let failure = Failure {
-                task: gang.task(&self.id, member),
-                cause: Cause::Environment,
-                message: "is up without a rendezvous store, expected the `host:port` it serves one on".to_owned(),
-            };
-            return self.stop(now, gang, StopReason::Failed(failure), effects);
-        }
-        if gang.is_ready() {
-            self.form(&mut gang, effects);
-        }
-        JobState::Running(gang)
-    }
-
-    /// Orders the ranks, and tells every member.
-    fn form(&mut self, gang: &mut Gang, effects: &mut Effects) {
-        self.generation = Generation(self.generation.0 + 1);
-        gang.generation = Some(self.generation);
-        let Some(membership) = gang.membership(&self.id) else { return };
-        for (task, slot) in gang.live(&self.id) {
-            effects.send(&slot.worker, task, Command::Membership(membership.clone()));
-        }
-        effects.facts.push(Fact::GenerationFormed {
-            job: self.id.clone(),
-            generation: self.generation,
-            world_size: gang.size(),
-            reason: if gang.attempt == 0 { FormReason::Start } else { FormReason::Retry },
-        });
-        effects.persist.push(Record::Generation { job: self.id.clone(), membership });
-    }
-
-    /// A member of a running gang is over; unless it succeeded, the others have nothing left to do.
-    fn lose(
-        &mut self,
-        now: MonoTime,
-        mut gang: Gang,
-        (member, end): (u32, End),
-        leaving: Option<WorkerId>,
-        effects: &mut Effects,
-    ) -> JobState {
-        let task = gang.task(&self.id, member);
-        gang.end(now, member, end.clone());
-        let failure = match end {
-            End::Succeeded(_) => {
-                return match gang.figures() {
-                    Some(figures) => {
-                        self.book(now, &gang, None, effects);
-                        over(now, Outcome::Succeeded { figures })
-                    }
-                    None => JobState::Running(gang),
-                };
-            }
-            End::Failed(failure) => failure,
-            End::Stopped => Failure {
-                task,
-                cause: Cause::Environment,
-                message: "stopped before its work was done, without being told to".to_owned(),
-            },
-        };
-        let why = match leaving {
-            Some(worker) if failure.cause.is_retryable() => StopReason::WorkerLeaves(worker),
-            _ => StopReason::Failed(failure),
-        };
-        self.stop(now, gang, why, effects)
+        self.book(now, gang, None, effects);
+        over(now, Outcome::Succeeded { figures })
     }
 
     /// Tells every member that is left to stop.
-    fn stop(&mut self, now: MonoTime, gang: Gang, why: StopReason, effects: &mut Effects) -> JobState {
+    pub(super) fn stop(&mut self, now: MonoTime, gang: Gang, why: StopReason, effects: &mut Effects) -> JobState {
         for (task, slot) in gang.live(&self.id) {
             effects.send(&slot.worker, task, Command::Stop { reason: why.to_string() });
         }
@@ -287,8 +245,7 @@ impl Job {
             return JobState::Stopping { gang, why, since };
         }
         if let Some(figures) = gang.figures() {
-            self.book(now, &gang, None, effects);
-            return over(now, Outcome::Succeeded { figures });
+            return self.complete(now, &gang, figures, effects);
         }
         self.book(now, &gang, Some(&why), effects);
         match why {
@@ -368,11 +325,4 @@ impl StopReason {
 
 fn over(at: MonoTime, outcome: Outcome) -> JobState {
     JobState::Over { outcome, at }
-}
-
-/// The failure of a gang whose members did not come up in time, blamed on the first of them.
-fn late(gang: &Gang, job: &JobId) -> Failure {
-    let missing = gang.members.iter().position(|member| member.state == MemberState::Starting).unwrap_or(0);
-    let task = gang.task(job, missing as u32);
-    Failure { task, cause: Cause::Environment, message: format!("was not up within {} s", READY_TIMEOUT.as_secs()) }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Seat, solve, suffices};
+use super::{Seat, UNLIMITED, solve, suffices};
 use crate::device::{Device, DeviceKind, PerKind};
 use crate::ids::{JobId, NamespaceName, WorkerId};
 use crate::reason::Reason;
@@ -169,6 +169,30 @@ impl Room {
         let now = used.plus(PerKind::count(seats.iter().map(|(_, device)| *device)));
         self.used.insert(ask.namespace.clone(), now);
         Taken::Seats(seats)
+    }
+
+    /// Takes slots of one kind for more members of a gang that runs: as many as there are of those it can use, spread as [`solve`] does.
+    pub(crate) fn add(
+        &mut self,
+        namespace: &NamespaceName,
+        placement: &Placement,
+        (kind, count): (DeviceKind, u32),
+        most: PerKind<u32>,
+    ) -> Vec<Seat> {
+        let used = self.used(namespace);
+        let left = *most.minus(used).get(kind);
+        let is_usable = |seat: &&Seat| seat.1.kind() == kind && self.admits(placement, seat);
+        let usable: Vec<Seat> = self.free.iter().filter(is_usable).cloned().collect();
+        let demand = Demand::Crew { at_most: count.min(left) };
+        let seats = solve(demand, &usable, UNLIMITED).unwrap_or_default();
+        self.free.retain(|seat| !seats.contains(seat));
+        self.used.insert(namespace.clone(), used.plus(PerKind::count(seats.iter().map(|(_, device)| *device))));
+        seats
+    }
+
+    /// Whether jobs of a namespace wait for its quota.
+    pub(crate) fn is_contended(&self, namespace: &NamespaceName) -> bool {
+        self.held.contains_key(namespace) || self.deferred.contains_key(namespace)
     }
 
     /// Whether no job of its namespace goes before one that waits.

@@ -78,13 +78,13 @@ fn cpus(cpu: u32) -> PerKind<u32> {
 }
 
 fn candidate(name: &str, frees: PerKind<u32>, returns: PerKind<u32>) -> Candidate {
-    Candidate { job: format!("p.{name}").parse().unwrap(), frees, returns }
+    Candidate { job: format!("p.{name}").parse().unwrap(), member: None, frees, returns }
 }
 
 /// Who stops for a group, where so many CPUs are free and quota is no concern.
 fn stopped(size: u32, free: u32, candidates: Vec<Candidate>) -> Vec<String> {
     let shortage = Shortage { demand: group(size), free: cpus(free), used: PerKind::default(), most: UNLIMITED };
-    victims(shortage, candidates).iter().map(|job| job.name.to_string()).collect()
+    victims(shortage, candidates).iter().map(|victim| victim.job.name.to_string()).collect()
 }
 
 #[test]
@@ -97,6 +97,20 @@ fn no_more_gangs_are_stopped_than_it_takes() {
     assert_eq!(stopped(2, 0, gangs()), ["c"], "the first alone is too little, and not needed beside the last");
     assert_eq!(stopped(3, 0, gangs()), ["a", "c"], "a GPU does not help CPUs");
     assert_eq!(stopped(4, 0, gangs()), [""; 0], "stopping all of them would be for nothing");
+}
+
+#[test]
+fn members_that_a_gang_can_do_without_go_before_gangs_and_count_once() {
+    let member = |name, number| Candidate { member: Some(number), ..candidate(name, cpus(1), cpus(1)) };
+    let candidates = || vec![member("a", 3), member("a", 2), candidate("a", cpus(4), cpus(4))];
+    let chosen = |size| {
+        let shortage = Shortage { demand: group(size), free: cpus(0), used: PerKind::default(), most: UNLIMITED };
+        victims(shortage, candidates()).iter().map(|victim| victim.member).collect::<Vec<_>>()
+    };
+    assert_eq!(chosen(1), [Some(3)]);
+    assert_eq!(chosen(2), [Some(3), Some(2)]);
+    assert_eq!(chosen(3), [None]);
+    assert_eq!(chosen(5), [None; 0], "what a member frees is part of what its gang frees");
 }
 
 #[test]
@@ -197,7 +211,7 @@ fn whoever_is_stopped_is_needed_and_enough(
     }).collect();
     let free = PerKind { cpu: free_cpu, cuda: free_cuda };
     let shortage = Shortage { demand: group(needed), free, used: cpus(used), most: PerKind { cpu: most, cuda: u32::MAX } };
-    let chosen = victims(shortage, candidates.clone());
+    let chosen: Vec<JobId> = victims(shortage, candidates.clone()).into_iter().map(|victim| victim.job).collect();
     // By another way than the code's: one kind after the other, in plain numbers.
     let ends = |stopped: &dyn Fn(&JobId) -> bool| {
         let stopped: Vec<_> = candidates.iter().filter(|candidate| stopped(&candidate.job)).collect();

@@ -1,5 +1,7 @@
 //! Who must stop so that another gang finds its slots.
 
+use std::collections::BTreeSet;
+
 use super::suffices;
 use crate::device::PerKind;
 use crate::ids::JobId;
@@ -18,10 +20,12 @@ pub(crate) struct Shortage {
     pub(crate) most: PerKind<u32>,
 }
 
-/// A gang that may be stopped for another one.
+/// A gang, or a member that a gang can do without, that may be stopped for another gang.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) job: JobId,
+    /// The only member that would stop; all when absent.
+    pub(crate) member: Option<u32>,
     /// Slots that come free and that the other gang can use.
     pub(crate) frees: PerKind<u32>,
     /// What the other gang's namespace uses less then.
@@ -30,9 +34,11 @@ pub(crate) struct Candidate {
 
 impl Shortage {
     /// Whether it is none any more once these have stopped.
-    fn ends_with<'a>(&self, stopped: impl IntoIterator<Item = &'a Candidate>) -> bool {
+    fn ends_with(&self, stopped: &[Candidate]) -> bool {
         let (mut free, mut used) = (self.free, self.used);
-        for candidate in stopped {
+        let whole: BTreeSet<&JobId> =
+            stopped.iter().filter(|other| other.member.is_none()).map(|other| &other.job).collect();
+        for candidate in stopped.iter().filter(|other| other.member.is_none() || !whole.contains(&other.job)) {
             free = free.plus(candidate.frees);
             used = used.minus(candidate.returns);
         }
@@ -41,10 +47,10 @@ impl Shortage {
     }
 }
 
-/// Which gangs must stop to end a shortage: whole gangs, in the order given as far as that order goes, and none that is not needed for
-/// it. None at all where there is no shortage, or where it would not end if all of them stopped.
-pub(crate) fn victims(shortage: Shortage, candidates: Vec<Candidate>) -> Vec<JobId> {
-    if shortage.ends_with([]) || !shortage.ends_with(&candidates) {
+/// Which of them must stop to end a shortage, in the order given as far as that order goes, and none that is not needed for it. None at
+/// all where there is no shortage, or where it would not end if all of them stopped.
+pub(crate) fn victims(shortage: Shortage, candidates: Vec<Candidate>) -> Vec<Candidate> {
+    if shortage.ends_with(&[]) || !shortage.ends_with(&candidates) {
         return Vec::new();
     }
     // The more stop, the more there is: the shortest beginning that is enough.
@@ -59,5 +65,5 @@ pub(crate) fn victims(shortage: Shortage, candidates: Vec<Candidate>) -> Vec<Job
             stopped.insert(at, spared);
         }
     }
-    stopped.into_iter().map(|candidate| candidate.job).collect()
+    stopped
 }

@@ -10,9 +10,9 @@ use vismae_core::device::Device;
 use vismae_core::effect::{
     Answer, Close, Command, Dispatch, Effects, JoinError, NamespaceError, PipelineError, Record, SubmitError,
 };
-use vismae_core::event::{Event, RequestId, TaskReport};
+use vismae_core::event::{Event, Progress, RequestId, TaskReport};
 use vismae_core::failure::Cause;
-use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId, TaskId, WorkerId};
+use vismae_core::ids::{CorpusName, Generation, JobName, NamespaceName, PipelineId, TaskId, WorkerId};
 use vismae_core::job::Job;
 use vismae_core::namespace::{Namespace, NamespaceChange};
 use vismae_core::spec::{
@@ -163,6 +163,28 @@ impl Cluster {
         self.report(task, TaskReport::Ready { store_address: Some(format!("host-of-{task}:1")) });
     }
 
+    /// A task is so many steps further.
+    pub(crate) fn progress(&mut self, task: &str, done: u64) {
+        self.report(task, TaskReport::Progress(Progress { done, ..Progress::default() }));
+    }
+
+    /// A task has lost sight of its group, and has not met others.
+    pub(crate) fn part(&mut self, task: &str, generation: u64, missing: &[&str]) {
+        let missing = missing.iter().map(|task| task.parse().unwrap()).collect();
+        let generation = Generation(generation);
+        self.report(task, TaskReport::Parted { generation, missing, reason: "no answer".into() });
+    }
+
+    /// The ranks of the last membership that was sent, and whether it is urgent.
+    pub(crate) fn membership(&self) -> (Vec<String>, bool) {
+        let memberships = self.last.send.iter().filter_map(|dispatch| match &dispatch.command {
+            Command::Membership(membership) => Some(membership),
+            _ => None,
+        });
+        let membership = memberships.last().unwrap();
+        (membership.ranks.iter().map(ToString::to_string).collect(), membership.urgent)
+    }
+
     pub(crate) fn succeed(&mut self, task: &str) {
         self.report(task, TaskReport::Succeeded { figures: BTreeMap::from([("loss".to_owned(), 0.5)]) });
     }
@@ -255,6 +277,14 @@ pub(crate) fn pretrain(slots: u32) -> JobKind {
         min_slots: slots,
         seed: 0,
     })
+}
+
+/// A pre-training that goes on with `at_least` slots and can use `at_most`.
+pub(crate) fn elastic(at_least: u32, at_most: u32) -> JobKind {
+    match pretrain(at_most) {
+        JobKind::Pretrain(spec) => JobKind::Pretrain(PretrainSpec { min_slots: at_least, ..spec }),
+        other => other,
+    }
 }
 
 pub(crate) fn finetune() -> JobKind {

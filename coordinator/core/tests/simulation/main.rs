@@ -61,7 +61,11 @@ proptest! {
 }
 
 /// What histories must show, besides every outcome.
-const SEEN: [&str; 12] = [
+const SEEN: [&str; 16] = [
+    "reason: Lost",
+    "reason: Broken",
+    "reason: Resized",
+    "MemberReleased",
     "why: Suspended",
     "why: Late",
     "Reclaimed",

@@ -10,7 +10,7 @@ use vismae_core::device::{Device, DeviceKind, PerKind};
 use vismae_core::effect::{Answer, Command, Effects, Record};
 use vismae_core::event::{Event, Progress, TaskReport};
 use vismae_core::failure::Cause;
-use vismae_core::ids::{JobId, NamespaceName, TaskId, WorkerId};
+use vismae_core::ids::{Generation, JobId, NamespaceName, TaskId, WorkerId};
 use vismae_core::job::JobState;
 use vismae_core::namespace::{Borrowing, NamespaceChange, Usage};
 use vismae_core::spec::{Demand, Labels, PipelineSpec};
@@ -28,6 +28,8 @@ const NAMESPACES: [(&str, u32, Borrowing); 3] =
 struct Process {
     ready: bool,
     joined: bool,
+    /// The last membership that it was told, for a member of a group.
+    generation: Option<Generation>,
     told_to_stop: bool,
 }
 
@@ -144,7 +146,8 @@ impl World {
             62 => self.suspend(which, true),
             63 => self.suspend(which, false),
             29..=39 => self.live(which, false),
-            40..=55 => self.live(which, true),
+            40..=43 => self.part(which),
+            44..=55 => self.live(which, true),
             _ => self.fail(which),
         }
     }
@@ -230,7 +233,7 @@ impl World {
             &format!("p{}", which % 4),
             vec![
                 job("a", &[], ingest_by(u32::from(which % 5) + 1)),
-                job("b", &["a"], pretrain(slots)),
+                job("b", &["a"], elastic(u32::from(which / 27 % 3).min(slots - 1) + 1, slots)),
                 job("c", &["b"], finetune()),
                 job("d", &["b", "a"], finetune()),
             ],
@@ -302,12 +305,26 @@ impl World {
             TaskReport::Ready { store_address: Some(format!("{task}:1")) }
         } else if !process.joined {
             return;
-        } else if ends {
+        } else if ends && process.generation.is_some_and(|known| self.generations.get(&task.job) != Some(&known.0)) {
+            // Its group is over, and it can't do the rest alone.
+            return;
+        } else if ends && (process.generation.is_none() || which.is_multiple_of(3)) {
+            // Trainings take longer than anything else.
             TaskReport::Succeeded { figures: BTreeMap::from([("loss".into(), f64::from(which))]) }
         } else {
             TaskReport::Progress(Progress { done: u64::from(which), ..Progress::default() })
         };
         self.tell(&worker, slot, task, report);
+    }
+
+    /// Some rank loses sight of its group, and says whom it has not met.
+    fn part(&mut self, which: u16) {
+        let Some((worker, slot, task, process)) = self.process(which) else { return };
+        let Some(generation) = process.generation else { return };
+        let met = which.is_multiple_of(3);
+        let missing = TaskId { member: u32::from(which / 3 % 4), ..task.clone() };
+        let missing = if met { Vec::new() } else { vec![missing] };
+        self.tell(&worker, slot, task, TaskReport::Parted { generation, missing, reason: "no answer".into() });
     }
 
     fn fail(&mut self, which: u16) {
@@ -324,7 +341,7 @@ impl World {
     /// The agent of a process passes on what it says, and keeps its end until it is told that nobody needs it again.
     fn tell(&mut self, worker: &WorkerId, slot: u32, task: TaskId, report: TaskReport) {
         let agent = self.agents.get_mut(worker).unwrap();
-        if !matches!(report, TaskReport::Ready { .. } | TaskReport::Progress(_)) {
+        if !matches!(report, TaskReport::Ready { .. } | TaskReport::Progress(_) | TaskReport::Parted { .. }) {
             agent.slots.remove(&slot);
             agent.unsettled.insert(task.clone(), (slot, report.clone()));
         }
@@ -391,7 +408,7 @@ impl World {
     }
 
     fn obey(&mut self, effects: &Effects) {
-        let mut begun: BTreeMap<(JobId, u32), u32> = BTreeMap::new();
+        let mut begun: BTreeMap<JobId, u32> = BTreeMap::new();
         for dispatch in &effects.send {
             // A command may still be sent to a worker that was lost in the same breath.
             let agent = self.agents.get_mut(&dispatch.worker).filter(|agent| agent.lease.is_some());
@@ -403,7 +420,7 @@ impl World {
                     let process = Process { ready: crew, joined: crew, ..Process::default() };
                     let held = agent.slots.insert(start.slot, (dispatch.task.clone(), process));
                     assert!(held.is_none(), "slot {} of {} still runs {held:?}", start.slot, dispatch.worker);
-                    *begun.entry((dispatch.task.job.clone(), start.gang_size)).or_default() += 1;
+                    *begun.entry(dispatch.task.job.clone()).or_default() += 1;
                 }
                 Command::Membership(membership) => {
                     let last = self.generations.entry(dispatch.task.job.clone()).or_default();
@@ -420,6 +437,7 @@ impl World {
                     if let Some((_, process)) = held {
                         assert!(process.ready, "{} joins when it is up", dispatch.task);
                         process.joined = true;
+                        process.generation = Some(membership.generation);
                     }
                 }
                 Command::Settle => {
@@ -435,14 +453,16 @@ impl World {
                 }
             }
         }
-        for name in begun.keys().filter_map(|(job, _)| Some(self.core.pipeline(&job.pipeline)?.namespace.clone())) {
+        for name in begun.keys().filter_map(|job| Some(self.core.pipeline(&job.pipeline)?.namespace.clone())) {
             let used = self.core.usage()[&name].used.cpu;
             let most = self.core.namespace(&name).unwrap().limits.most(DeviceKind::Cpu);
             assert!(used <= most || !self.whole, "namespace {name} uses {used} of {most}");
         }
         // A worker that joins may only be told again what it missed.
-        for ((job, size), count) in begun.into_iter().filter(|_| self.whole) {
-            assert_eq!(count, size, "{job} was placed in part");
+        for (job, count) in begun.into_iter().filter(|_| self.whole) {
+            // Only to a gang that has met can members come one by one.
+            let gang = self.core.job(&job).and_then(|job| job.state.gang()).filter(|gang| gang.formation.is_none());
+            assert!(gang.is_none_or(|gang| gang.size() == count), "{job} was placed in part");
         }
     }
 

@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use vismae_core::device::Device;
 use vismae_core::failure::{Cause, Failure};
-use vismae_core::gang::{End, Gang, Member, MemberState, Spent};
-use vismae_core::ids::{Generation, JobName, SlotId, WorkerId};
+use vismae_core::ids::{JobName, WorkerId};
 use vismae_core::job::{JobState, Ledger, Outcome, Stop, StopReason, Use};
 use vismae_core::reason::Reason;
-use vismae_core::spec::Demand;
 use vismae_proto::state::{self, job_record, over, stopping};
 
+use super::gang::{read_gang, write_gang};
 use super::{Fault, date, fault, moment, required, task_id};
 
 pub(super) fn write(state: &JobState) -> job_record::State {
@@ -19,7 +17,7 @@ pub(super) fn write(state: &JobState) -> job_record::State {
         JobState::Waiting(reason) => job_record::State::Waiting(state::Waiting { backoff: backoff(reason) }),
         JobState::Running(gang) => job_record::State::Running(write_gang(gang)),
         JobState::Stopping { gang, why, since } => job_record::State::Stopping(state::Stopping {
-            gang: Some(write_gang(gang)),
+            gang: Some(Box::new(write_gang(gang))),
             since: Some(date(*since)),
             why: Some(write_why(why)),
         }),
@@ -47,7 +45,7 @@ pub(super) fn read(state: job_record::State) -> Result<JobState, Fault> {
         }),
         job_record::State::Running(gang) => JobState::Running(read_gang(gang)?),
         job_record::State::Stopping(stopping) => JobState::Stopping {
-            gang: read_gang(required(stopping.gang, "gang")?)?,
+            gang: read_gang(*required(stopping.gang, "gang")?)?,
             since: moment(stopping.since)?,
             why: read_why(stopping.why)?,
         },
@@ -64,7 +62,7 @@ pub(super) fn read(state: job_record::State) -> Result<JobState, Fault> {
     })
 }
 
-fn write_why(why: &StopReason) -> stopping::Why {
+pub(super) fn write_why(why: &StopReason) -> stopping::Why {
     match why {
         StopReason::Failed(failure) => stopping::Why::Failed(write_failure(failure)),
         StopReason::WorkerLeaves(worker) => stopping::Why::WorkerLeaves(worker.to_string()),
@@ -76,7 +74,7 @@ fn write_why(why: &StopReason) -> stopping::Why {
     }
 }
 
-fn read_why(wire: Option<stopping::Why>) -> Result<StopReason, Fault> {
+pub(super) fn read_why(wire: Option<stopping::Why>) -> Result<StopReason, Fault> {
     Ok(match required(wire, "why")? {
         stopping::Why::Failed(failure) => StopReason::Failed(read_failure(failure)?),
         stopping::Why::WorkerLeaves(worker) => StopReason::WorkerLeaves(WorkerId::new(worker).map_err(fault)?),
@@ -124,93 +122,24 @@ fn backoff(reason: &Reason) -> Option<state::Backoff> {
 }
 
 /// A duration that is beyond the wire is as good as the longest there.
-fn wire_duration(duration: Duration) -> prost_types::Duration {
+pub(super) fn wire_duration(duration: Duration) -> prost_types::Duration {
     let longest = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
     prost_types::Duration::try_from(duration).unwrap_or(longest)
 }
 
-fn duration(wire: prost_types::Duration) -> Result<Duration, Fault> {
+pub(super) fn duration(wire: prost_types::Duration) -> Result<Duration, Fault> {
     Duration::try_from(wire).map_err(fault)
 }
 
-fn write_gang(gang: &Gang) -> state::Gang {
-    state::Gang {
-        attempt: gang.attempt,
-        place_time: Some(date(gang.placed)),
-        demand: Some(match gang.demand {
-            Demand::Group { at_most, .. } => state::gang::Demand::Group(at_most),
-            Demand::Crew { at_most } => state::gang::Demand::Crew(at_most),
-        }),
-        members: gang.members.iter().map(write_member).collect(),
-        generation: gang.generation.map(|generation| generation.0),
-        seat_time: Some(date(gang.seated)),
-        begin_time: gang.began.map(date),
-        starting: Some(wire_duration(gang.spent.starting)),
-        working: Some(wire_duration(gang.spent.working)),
-    }
-}
-
-fn read_gang(wire: state::Gang) -> Result<Gang, Fault> {
-    let placed = moment(wire.place_time)?;
-    let time = |wire: Option<prost_types::Duration>| wire.map_or(Ok(Duration::ZERO), duration);
-    Ok(Gang {
-        attempt: wire.attempt,
-        placed,
-        seated: wire.seat_time.map_or(Ok(placed), |time| moment(Some(time)))?,
-        began: wire.begin_time.map(|time| moment(Some(time))).transpose()?,
-        spent: Spent { starting: time(wire.starting)?, working: time(wire.working)? },
-        demand: match required(wire.demand, "demand")? {
-            state::gang::Demand::Group(size) => Demand::group(size),
-            state::gang::Demand::Crew(at_most) => Demand::Crew { at_most },
-        },
-        members: wire.members.into_iter().map(read_member).collect::<Result<_, _>>()?,
-        generation: wire.generation.map(Generation),
-    })
-}
-
-fn write_member(member: &Member) -> state::Member {
-    use state::member::State;
-    state::Member {
-        worker: member.slot.worker.to_string(),
-        slot: member.slot.index,
-        device: member.device.to_string(),
-        state: Some(match &member.state {
-            MemberState::Starting => State::Starting(state::Nothing {}),
-            MemberState::Ready { store_address } => State::Ready(state::Ready { store_address: store_address.clone() }),
-            MemberState::Over(End::Succeeded(figures)) => State::Succeeded(write_figures(figures)),
-            MemberState::Over(End::Failed(failure)) => State::Failed(write_failure(failure)),
-            MemberState::Over(End::Stopped) => State::Stopped(state::Nothing {}),
-        }),
-    }
-}
-
-fn read_member(wire: state::Member) -> Result<Member, Fault> {
-    use state::member::State;
-    Ok(Member {
-        slot: SlotId { worker: WorkerId::new(wire.worker).map_err(fault)?, index: wire.slot },
-        device: match wire.device.as_str() {
-            "" => Device::Cpu,
-            device => device.parse().map_err(fault)?,
-        },
-        state: match required(wire.state, "member state")? {
-            State::Starting(state::Nothing {}) => MemberState::Starting,
-            State::Ready(ready) => MemberState::Ready { store_address: ready.store_address },
-            State::Succeeded(figures) => MemberState::Over(End::Succeeded(read_figures(figures))),
-            State::Failed(failure) => MemberState::Over(End::Failed(read_failure(failure)?)),
-            State::Stopped(state::Nothing {}) => MemberState::Over(End::Stopped),
-        },
-    })
-}
-
-fn write_figures(figures: &BTreeMap<String, f64>) -> state::Figures {
+pub(super) fn write_figures(figures: &BTreeMap<String, f64>) -> state::Figures {
     state::Figures { figures: figures.clone().into_iter().collect() }
 }
 
-fn read_figures(wire: state::Figures) -> BTreeMap<String, f64> {
+pub(super) fn read_figures(wire: state::Figures) -> BTreeMap<String, f64> {
     wire.figures.into_iter().collect()
 }
 
-fn write_failure(failure: &Failure) -> state::Failure {
+pub(super) fn write_failure(failure: &Failure) -> state::Failure {
     let cause = match failure.cause {
         Cause::Environment => state::Cause::Environment,
         Cause::WorkerLost => state::Cause::WorkerLost,
@@ -220,7 +149,7 @@ fn write_failure(failure: &Failure) -> state::Failure {
     state::Failure { task: failure.task.to_string(), cause: cause.into(), message: failure.message.clone() }
 }
 
-fn read_failure(wire: state::Failure) -> Result<Failure, Fault> {
+pub(super) fn read_failure(wire: state::Failure) -> Result<Failure, Fault> {
     let cause = match wire.cause() {
         state::Cause::Environment => Cause::Environment,
         state::Cause::WorkerLost => Cause::WorkerLost,

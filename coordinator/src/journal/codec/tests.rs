@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use vismae_core::device::{Device, PerKind};
 use vismae_core::failure::{Cause, Failure};
-use vismae_core::gang::{End, Gang, Member, MemberState, Spent};
+use vismae_core::gang::{End, Formation, Gang, Member, MemberState, Short, Spent};
 use vismae_core::ids::{JobName, SlotId, WorkerId};
 use vismae_core::job::{JobState, Ledger, Outcome, Stop, StopReason, Use};
 use vismae_core::namespace::{Borrowing, Limits, Namespace};
@@ -27,24 +27,33 @@ fn gang(demand: Demand) -> Gang {
         slot: SlotId { worker: WorkerId::new(worker).unwrap(), index },
         device: Device::Cpu,
         state,
+        seated: at(4),
+        since: at(4),
+        joined: (index == 0).then(|| at(5)),
     };
     let figures = BTreeMap::from([("loss".to_owned(), 0.25)]);
     Gang {
         attempt: 1,
-        placed: at(3),
         seated: at(3),
         began: None,
         spent: Spent::default(),
         demand,
-        members: vec![
-            member("w0", 0, MemberState::Starting),
-            member("w0", 1, MemberState::Ready { store_address: Some("10.0.0.1:1".into()) }),
-            member("w1", 0, MemberState::Ready { store_address: None }),
-            member("w1", 1, MemberState::Over(End::Succeeded(figures))),
-            member("w2", 0, MemberState::Over(End::Failed(failure(Cause::Crash)))),
-            member("w2", 1, MemberState::Over(End::Stopped)),
-        ],
-        generation: Some(Generation(4)),
+        members: BTreeMap::from([
+            (0, member("w0", 0, MemberState::Starting)),
+            (1, member("w0", 1, MemberState::Ready { store_address: Some("10.0.0.1:1".into()), excluded: false })),
+            (3, member("w1", 0, MemberState::Ready { store_address: None, excluded: true })),
+            (4, member("w1", 1, MemberState::Over(End::Succeeded(figures)))),
+            (5, member("w2", 0, MemberState::Over(End::Failed(failure(Cause::Crash))))),
+            (7, member("w2", 1, MemberState::Over(End::Stopped))),
+            (8, member("w3", 0, MemberState::Leaving { by: None })),
+            (9, member("w3", 1, MemberState::Leaving { by: Some("urgent.pretrain".parse().unwrap()) })),
+        ]),
+        next_member: 12,
+        formation: Some(Formation { generation: Generation(4), ranks: vec![3, 1], urgent: true }),
+        setbacks: 2,
+        short: Some(Short { since: at(6), why: StopReason::Suspended }),
+        unlucky: 3,
+        recruits_after: at(3),
     }
 }
 
@@ -57,7 +66,8 @@ fn states() -> Vec<JobState> {
         JobState::Waiting(Reason::Queued),
         JobState::Waiting(backoff),
         JobState::Running(gang(Demand::Crew { at_most: 16 })),
-        JobState::Running(Gang { generation: None, ..gang(Demand::group(6)) }),
+        JobState::Running(gang(Demand::Group { at_least: 2, at_most: 6 })),
+        JobState::Running(Gang { formation: None, short: None, ..gang(Demand::group(6)) }),
         stopping(StopReason::Failed(failure(Cause::Environment))),
         stopping(StopReason::WorkerLeaves(WorkerId::new("w2").unwrap())),
         stopping(StopReason::Preempted { by: "urgent.pretrain".parse().unwrap() }),
@@ -119,6 +129,27 @@ fn what_a_job_has_spent_and_how_it_was_stopped_reads_back_as_it_was() {
 }
 
 #[test]
+fn a_gang_that_an_earlier_version_wrote_has_all_its_members_as_ranks() {
+    let member = |worker: &str| state::Member {
+        worker: worker.to_owned(),
+        state: Some(state::member::State::Ready(state::Ready::default())),
+        ..state::Member::default()
+    };
+    let gang = state::Gang {
+        attempt: 1,
+        place_time: Some(date(at(3))),
+        demand: Some(state::gang::Demand::Group(2)),
+        members: vec![member("w0"), member("w1")],
+        generation: Some(4),
+        ..state::Gang::default()
+    };
+    let gang = super::gang::read_gang(gang).unwrap();
+    assert_eq!((gang.demand, gang.seated, gang.next_member), (Demand::group(2), at(3), 2));
+    assert_eq!(gang.formation, Some(Formation { generation: Generation(4), ranks: vec![0, 1], urgent: false }));
+    assert_eq!(gang.members[&1].slot, SlotId { worker: WorkerId::new("w1").unwrap(), index: 0 });
+}
+
+#[test]
 fn why_a_job_waits_is_found_out_again() {
     let waiting = job(JobState::Waiting(Reason::Slots { needed: 4, free: 1, present: 2 }));
     assert_eq!(back(&waiting), job(JobState::Waiting(Reason::Queued)));
@@ -130,6 +161,7 @@ fn the_other_records_read_back_as_they_were() {
         generation: Generation(4),
         ranks: vec!["demo.pretrain/1/0".parse().unwrap(), "demo.pretrain/1/1".parse().unwrap()],
         store_address: Some("10.0.0.1:1".into()),
+        urgent: true,
     };
     let pipeline = PipelineId::new("demo").unwrap();
     for record in [

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vismae_core::device::PerKind;
+use vismae_core::gang::{Member, MemberState};
 use vismae_core::ids::{JobId, SlotId, TaskId};
 use vismae_core::job::JobState;
 use vismae_core::reason::Reason;
 use vismae_core::schedule::solve;
+use vismae_core::spec::Demand;
 use vismae_core::worker::WorkerState;
 
 use super::World;
@@ -23,7 +25,23 @@ impl World {
                     self.over.insert(job.id.clone(), job.state.clone());
                 }
                 let Some(gang) = job.state.gang() else { continue };
-                assert!(gang.size() >= job.demand().at_least());
+                match &gang.formation {
+                    None => assert!(gang.size() >= job.demand().at_least()),
+                    Some(formation) => {
+                        let ranks: BTreeSet<u32> = formation.ranks.iter().copied().collect();
+                        assert_eq!(ranks.len(), formation.ranks.len(), "{} has a rank twice", job.id);
+                        assert!(ranks.len() >= job.demand().at_least() as usize, "{} goes on with too few", job.id);
+                    }
+                }
+                if let Demand::Group { at_most, .. } = job.demand() {
+                    // Others may have come in place of those that were left out, which hold their slots still.
+                    let leaves = |member: &&Member| {
+                        matches!(member.state, MemberState::Leaving { .. } | MemberState::Ready { excluded: true, .. })
+                    };
+                    let leaving = gang.members.values().filter(leaves).count() as u32;
+                    let live = gang.members.values().filter(|member| member.is_live()).count() as u32;
+                    assert!(live <= at_most + leaving, "{} has {live} members, and can use {at_most}", job.id);
+                }
                 let runs = matches!(job.state, JobState::Running(_));
                 assert!(!(runs && pipeline.suspended), "{} runs, and its pipeline is suspended", job.id);
                 let due = pipeline.deadline.map(|deadline| pipeline.created.after(deadline));

@@ -1,0 +1,285 @@
+//! A group whose members come and go while the others keep what they have come to.
+//!
+//! Every membership is a generation: an ordered list of ranks, those first that were ranks before. Whoever is a rank of the next one
+//! leaves the last, compares how far it is with the others, and goes on from the most advanced. So a lost member costs one step at
+//! most, and a planned change nothing.
+
+use std::time::Duration;
+
+use super::{Eviction, Job, JobState, RECRUIT_PAUSE_MAX, SETBACKS, StopReason};
+use crate::device::Device;
+use crate::effect::{Command, Effects, Fact, FormReason, Record};
+use crate::failure::{Cause, Failure};
+use crate::gang::{End, Formation, Gang, Member, MemberState, Short};
+use crate::ids::{Generation, SlotId, WorkerId};
+use crate::time::MonoTime;
+
+impl Job {
+    /// A member is up. The first membership waits for all, later ones for nobody.
+    pub(super) fn gather(
+        &mut self,
+        now: MonoTime,
+        mut gang: Gang,
+        member: u32,
+        store_address: Option<String>,
+        effects: &mut Effects,
+    ) -> JobState {
+        let Some(found) = gang.members.get_mut(&member).filter(|found| found.state == MemberState::Starting) else {
+            return JobState::Running(gang);
+        };
+        let unreachable = store_address.is_none();
+        found.state = MemberState::Ready { store_address, excluded: false };
+        if unreachable && member == 0 && gang.is_gathering() {
+            let failure = Failure {
+                task: gang.task(&self.id, member),
+                cause: Cause::Environment,
+                message: "is up without a rendezvous store, expected the `host:port` it serves one on".to_owned(),
+            };
+            return self.stop(now, gang, StopReason::Failed(failure), effects);
+        }
+        if gang.is_elastic() {
+            return self.regroup(now, gang, FormReason::Resized, effects);
+        }
+        if gang.formation.is_none() && gang.is_ready() {
+            let reason = if gang.attempt == 0 { FormReason::Start } else { FormReason::Retry };
+            self.form(now, &mut gang, reason, effects);
+        }
+        JobState::Running(gang)
+    }
+
+    /// Newcomers get their slots and are told to start.
+    pub(super) fn recruit(
+        &self,
+        now: MonoTime,
+        mut gang: Gang,
+        seats: Vec<(SlotId, Device)>,
+        store_url: &str,
+        effects: &mut Effects,
+    ) -> JobState {
+        for (slot, device) in seats {
+            let number = gang.next_member;
+            gang.next_member += 1;
+            let start = self.start_of(&slot, device, gang.size() + 1, store_url);
+            effects.send(&slot.worker, gang.task(&self.id, number), Command::Start(Box::new(start)));
+            gang.members.insert(number, Member::new((slot, device), now));
+        }
+        JobState::Running(gang)
+    }
+
+    /// A member that was given up is there after all, with what it has come to.
+    pub(super) fn revive(now: MonoTime, mut gang: Gang, number: u32, seat: (SlotId, Device)) -> JobState {
+        gang.members.entry(number).or_insert_with(|| Member::new(seat, now));
+        JobState::Running(gang)
+    }
+
+    /// Members will be lost, and are no ranks of what is formed meanwhile.
+    pub(super) fn doom(mut gang: Gang, members: &[u32]) -> JobState {
+        for number in members {
+            gang.exclude(*number, true);
+        }
+        JobState::Running(gang)
+    }
+
+    /// A member of a running gang is over; what becomes of the others.
+    pub(super) fn lose(
+        &mut self,
+        now: MonoTime,
+        mut gang: Gang,
+        (member, end): (u32, End),
+        leaving: Option<WorkerId>,
+        effects: &mut Effects,
+    ) -> JobState {
+        let task = gang.task(&self.id, member);
+        let was_leaving = gang.leaving().any(|(number, ..)| number == member);
+        gang.end(now, member, end.clone());
+        if let Some(figures) = gang.figures() {
+            return self.complete(now, &gang, figures, effects);
+        }
+        if gang.is_done() {
+            // Whoever is not at the end by now has come too late to be of use.
+            for left in gang.live(&self.id).map(|(task, _)| task.member).collect::<Vec<_>>() {
+                self.dismiss(now, &mut gang, left, "the work is done", effects);
+            }
+            return JobState::Running(gang);
+        }
+        let failure = match end {
+            End::Succeeded(_) => return JobState::Running(gang),
+            End::Failed(failure) => failure,
+            End::Stopped => Failure {
+                task,
+                cause: Cause::Environment,
+                message: "stopped before its work was done, without being told to".to_owned(),
+            },
+        };
+        let why = match leaving {
+            Some(worker) if failure.cause.is_retryable() => StopReason::WorkerLeaves(worker),
+            _ => StopReason::Failed(failure.clone()),
+        };
+        if !gang.is_elastic() || !failure.cause.is_retryable() {
+            return self.stop(now, gang, why, effects);
+        }
+        let planned = was_leaving || matches!(why, StopReason::WorkerLeaves(_));
+        match (planned, gang.is_rank(member)) {
+            (true, _) => {}
+            (false, true) => gang.setbacks += 1,
+            (false, false) => {
+                let pause = Duration::from_secs(1 << gang.unlucky.min(6)).min(RECRUIT_PAUSE_MAX);
+                gang.unlucky += 1;
+                gang.recruits_after = now.after(pause);
+            }
+        }
+        gang.members.remove(&member);
+        if !gang.has_survivors() || gang.setbacks >= SETBACKS {
+            return self.stop(now, gang, why, effects);
+        }
+        if gang.lacks() > 0 && gang.short.is_none() {
+            gang.short = Some(Short { since: now, why });
+        }
+        self.regroup(now, gang, if planned { FormReason::Resized } else { FormReason::Lost }, effects)
+    }
+
+    /// A member says that its group is broken, and whom it has not met.
+    pub(super) fn part(
+        &mut self,
+        now: MonoTime,
+        mut gang: Gang,
+        (member, generation): (u32, Generation),
+        (missing, reason): (&[u32], &str),
+        effects: &mut Effects,
+    ) -> JobState {
+        if !gang.is_elastic() && !gang.formation.as_ref().is_some_and(|formed| formed.generation == generation) {
+            return JobState::Running(gang);
+        }
+        gang.exclude(member, false);
+        let is_current = gang.formation.as_ref().is_some_and(|formed| formed.generation == generation);
+        if !is_current || !gang.is_rank(member) {
+            // It speaks of a membership that is over already; where it is no rank of the last one, it wants to be one of the next.
+            return self.regroup(now, gang, FormReason::Resized, effects);
+        }
+        gang.setbacks += 1;
+        if gang.setbacks >= SETBACKS {
+            let failure = Failure {
+                task: gang.task(&self.id, member),
+                cause: Cause::Environment,
+                message: format!("the ranks do not meet: {reason}"),
+            };
+            return self.stop(now, gang, StopReason::Failed(failure), effects);
+        }
+        for missed in missing.iter().filter(|missed| **missed != member) {
+            if let Some(MemberState::Ready { excluded, .. }) =
+                gang.members.get_mut(missed).map(|found| &mut found.state)
+            {
+                *excluded = true;
+            }
+        }
+        if gang.present().len() < gang.demand.at_least() as usize {
+            let failure = Failure {
+                task: gang.task(&self.id, missing.first().copied().unwrap_or(member)),
+                cause: Cause::Environment,
+                message: format!("was not met by its peers: {reason}"),
+            };
+            gang.short.get_or_insert(Short { since: now, why: StopReason::Failed(failure) });
+            return JobState::Running(gang);
+        }
+        self.form(now, &mut gang, FormReason::Broken, effects);
+        JobState::Running(gang)
+    }
+
+    /// Members leave for another job, while the others go on.
+    pub(super) fn release(
+        &mut self,
+        now: MonoTime,
+        mut gang: Gang,
+        members: &[u32],
+        eviction: &Eviction,
+        effects: &mut Effects,
+    ) -> JobState {
+        let reason = format!("`{}` needs its slot", eviction.by);
+        for &number in members {
+            let task = gang.task(&self.id, number);
+            let Some(member) = gang.members.get_mut(&number).filter(|member| member.stays()) else { continue };
+            (member.state, member.since) = (MemberState::Leaving { by: Some(eviction.by.clone()) }, now);
+            effects.send(&member.slot.worker, task.clone(), Command::Stop { reason: reason.clone() });
+            effects.facts.push(Fact::MemberReleased { task, by: eviction.by.clone() });
+        }
+        self.regroup(now, gang, FormReason::Resized, effects)
+    }
+
+    /// Somebody was waited for in vain.
+    pub(super) fn overdue(&mut self, now: MonoTime, mut gang: Gang, effects: &mut Effects) -> JobState {
+        if let Some(Short { since, why }) = &gang.short
+            && since.after(super::REJOIN_TIMEOUT) <= now
+        {
+            let why = why.clone();
+            return self.stop(now, gang, why, effects);
+        }
+        let late: Vec<u32> = gang
+            .starting()
+            .filter(|(_, member)| member.since.after(super::READY_TIMEOUT) <= now)
+            .map(|(number, _)| number)
+            .collect();
+        let Some(&first) = late.first() else { return JobState::Running(gang) };
+        let message = format!("was not up within {} s", super::READY_TIMEOUT.as_secs());
+        if !gang.is_elastic() {
+            let failure = Failure { task: gang.task(&self.id, first), cause: Cause::Environment, message };
+            return self.stop(now, gang, StopReason::Failed(failure), effects);
+        }
+        for number in late {
+            self.dismiss(now, &mut gang, number, &message, effects);
+        }
+        JobState::Running(gang)
+    }
+
+    /// A member is to go for no other job.
+    fn dismiss(&self, now: MonoTime, gang: &mut Gang, number: u32, reason: &str, effects: &mut Effects) {
+        let task = gang.task(&self.id, number);
+        if let Some(member) = gang.members.get_mut(&number).filter(|member| !member.is_leaving()) {
+            (member.state, member.since) = (MemberState::Leaving { by: None }, now);
+            effects.send(&member.slot.worker, task, Command::Stop { reason: reason.to_owned() });
+        }
+    }
+
+    /// Forms the next membership, if the members that are there are others than the ranks of the last one, and enough. Of more than it
+    /// can use, as when one comes back that was replaced, the last have to go.
+    fn regroup(&mut self, now: MonoTime, mut gang: Gang, reason: FormReason, effects: &mut Effects) -> JobState {
+        for surplus in gang.staying().into_iter().skip(gang.demand.at_most() as usize) {
+            self.dismiss(now, &mut gang, surplus, "it has been replaced", effects);
+        }
+        let present = gang.present();
+        let is_new = gang.formation.as_ref().is_none_or(|formed| formed.ranks != present);
+        if is_new && present.len() >= gang.demand.at_least() as usize && gang.has_survivors() {
+            self.form(now, &mut gang, reason, effects);
+        }
+        JobState::Running(gang)
+    }
+
+    /// Orders the ranks, and tells every one of them.
+    fn form(&mut self, now: MonoTime, gang: &mut Gang, reason: FormReason, effects: &mut Effects) {
+        self.generation = Generation(self.generation.0 + 1);
+        let ranks = gang.present();
+        let urgent = matches!(reason, FormReason::Lost | FormReason::Broken) || gang.short.is_some();
+        if ranks.iter().any(|rank| gang.members.get(rank).is_some_and(|member| member.joined.is_none())) {
+            gang.unlucky = 0;
+        }
+        for rank in &ranks {
+            if let Some(member) = gang.members.get_mut(rank) {
+                member.joined.get_or_insert(now);
+            }
+        }
+        gang.formation = Some(Formation { generation: self.generation, ranks, urgent });
+        gang.short = None;
+        let Some(membership) = gang.membership(&self.id) else { return };
+        for task in &membership.ranks {
+            if let Some(member) = gang.members.get(&task.member) {
+                effects.send(&member.slot.worker, task.clone(), Command::Membership(membership.clone()));
+            }
+        }
+        effects.facts.push(Fact::GenerationFormed {
+            job: self.id.clone(),
+            generation: self.generation,
+            world_size: membership.ranks.len() as u32,
+            reason,
+        });
+        effects.persist.push(Record::Generation { job: self.id.clone(), membership });
+    }
+}
