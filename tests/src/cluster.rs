@@ -157,6 +157,14 @@ pub fn interrupt(process: u32) {
     signal("INT", process);
 }
 
+/// Ends a process as a power cut does.
+///
+/// # Panics
+/// When there is no such process.
+pub fn kill(process: u32) {
+    signal("KILL", process);
+}
+
 /// Stops a process where it stands, as a node does that is out of memory or of power to spare.
 ///
 /// # Panics

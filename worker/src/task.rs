@@ -81,6 +81,7 @@ pub(crate) fn run(options: &TaskOptions) -> ExitCode {
     vismae_c10d::allocator::keep_memory();
     vismae_c10d::threads::set(options.threads);
     let reporter = Reporter::stdout();
+    reporter.keep_a_pulse();
     let (event, code) = match prepare(options, &reporter).and_then(|(context, kind)| execute(&context, &kind)) {
         Ok(Outcome::Succeeded(figures)) => {
             (Event::Succeeded(Succeeded { figures: figures.into_iter().collect() }), ExitCode::SUCCESS)

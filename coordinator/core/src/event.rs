@@ -86,6 +86,11 @@ pub enum TaskReport {
     },
     /// It goes on.
     Progress(Progress),
+    /// Its agent hears nothing of it, which it should each second, or does again.
+    Silence {
+        /// It is heard again.
+        over: bool,
+    },
     /// Its group is broken; it keeps what it has come to, and waits for another membership.
     Parted {
         /// The membership that it speaks of.

@@ -283,7 +283,8 @@ impl Gang {
     /// How many members it lacks to go on.
     pub(crate) fn lacks(&self) -> u32 {
         let staying = self.members.values().filter(|member| member.stays()).count() as u32;
-        if self.is_elastic() { self.demand.at_least().saturating_sub(staying) } else { 0 }
+        // Where nobody is left who knows what they had come to, newcomers would be of no use.
+        if self.is_elastic() && self.has_survivors() { self.demand.at_least().saturating_sub(staying) } else { 0 }
     }
 
     /// How many more members it could use.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cluster::*;
 use vismae_core::coordinator::Coordinator;
-use vismae_core::event::Event;
+use vismae_core::event::{Event, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::job::{READY_TIMEOUT, REJOIN_TIMEOUT, SETBACKS, STOP_TIMEOUT};
 use vismae_core::namespace::NamespaceChange;
@@ -134,6 +134,31 @@ fn who_is_not_met_is_left_out_until_it_speaks() {
     assert_eq!(cluster.sent(), [""; 0], "it speaks of what is over");
     cluster.part("demo.a/0/2", 1, &["demo.a/0/0", "demo.a/0/1"]);
     assert_eq!(cluster.membership().0, ["demo.a/0/0", "demo.a/0/1", "demo.a/0/2"], "it is back, and accuses nobody");
+}
+
+#[test]
+fn a_silent_member_is_left_out_and_may_come_back() {
+    let silence = |over| TaskReport::Silence { over };
+    let mut cluster = training(2, 3);
+    cluster.report("demo.a/0/1", silence(false));
+    assert_eq!(cluster.membership(), (vec!["demo.a/0/0".into(), "demo.a/0/2".into()], true));
+    cluster.sent();
+    cluster.report("demo.a/0/1", silence(false));
+    assert_eq!(cluster.sent(), [""; 0], "said again it changes nothing");
+    cluster.report("demo.a/0/1", silence(true));
+    assert_eq!(cluster.membership().0, ["demo.a/0/0", "demo.a/0/2", "demo.a/0/1"]);
+
+    let mut cluster = training(3, 3);
+    cluster.report("demo.a/0/1", silence(false));
+    cluster.expect("demo.a", "running", "2 of at least 3 tasks are there, and wait for others in memory");
+    cluster.report("demo.a/0/1", silence(true));
+    cluster.expect("demo.a", "running", "");
+    assert_eq!(cluster.sent(), [""; 0], "the group was never broken");
+
+    let mut cluster = training(3, 3);
+    cluster.report("demo.a/0/1", silence(false));
+    cluster.pass(REJOIN_TIMEOUT);
+    assert_eq!(cluster.sent(), ["stop demo.a/0/0", "stop demo.a/0/1", "stop demo.a/0/2"], "it has had its time");
 }
 
 #[test]

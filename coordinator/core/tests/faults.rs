@@ -205,7 +205,7 @@ fn a_gang_that_does_not_come_up_in_time_is_tried_again() {
     cluster.pass(READY_TIMEOUT - Duration::from_secs(1));
     cluster.expect("demo.a", "running", "1 of 2 tasks are up");
     cluster.pass(Duration::from_secs(1));
-    cluster.expect("demo.a", "stopping", "stops because `demo.a/0/1`: was not up within 120 s");
+    cluster.expect("demo.a", "stopping", "stops because `demo.a/0/1`: was not up within 300 s");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use vismae_proto::frames::{FrameReader, FrameWriter};
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_event::Event;
-use vismae_proto::v1::{AgentMessage, Cause, Failed, LogLine, Stopped, TaskCommand, TaskEvent};
+use vismae_proto::v1::{AgentMessage, Cause, Failed, LogLine, Silence, Stopped, TaskCommand, TaskEvent};
 
 use crate::cache::CacheOptions;
 
@@ -26,6 +26,8 @@ const COMMANDS: usize = 8;
 const LAST_WORDS: usize = 2;
 /// Longest log line passed on, in bytes.
 const LINE_MAX: usize = 4096;
+/// A process of which nothing was heard for so long does not run: it has a thread that does nothing but say each second that it does.
+const SILENCE: Duration = Duration::from_secs(5);
 /// How long a task may take to stop after it was told to; then it is killed.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(20);
 /// How long a process may take to end once it has had its last word, or has closed its pipes.
@@ -222,15 +224,34 @@ impl Served {
 
     /// Passes events on until the pipe ends, and keeps the one that says how the task ended.
     async fn hear(&self, mut pipe: FrameReader<ChildStdout>) {
+        let mut is_silent = false;
         loop {
-            match pipe.read::<TaskEvent>().await {
+            // Reading can't be taken up again where it was dropped.
+            let mut read = std::pin::pin!(pipe.read::<TaskEvent>());
+            let event = loop {
+                tokio::select! {
+                    // After a pause of the agent itself, what was said meanwhile comes first.
+                    biased;
+                    event = &mut read => break event,
+                    () = tokio::time::sleep(SILENCE), if !is_silent => {
+                        tracing::warn!(task = self.task, "no pulse of the task for {SILENCE:?}");
+                        is_silent = true;
+                        self.pass(silence(false)).await;
+                    }
+                }
+            };
+            if std::mem::take(&mut is_silent) && matches!(event, Ok(Some(_))) {
+                self.pass(silence(true)).await;
+            }
+            match event {
+                Ok(Some(TaskEvent { event: Some(Event::Pulse(_)), .. })) => {}
                 Ok(Some(mut event)) => {
                     event.task.clone_from(&self.task);
                     if matches!(event.event, Some(Event::Succeeded(_) | Event::Failed(_) | Event::Stopped(_))) {
                         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(event);
                         self.said.cancel();
-                    } else if self.outbound.send(AgentMessage { message: Some(Message::Task(event)) }).await.is_err() {
-                        tracing::debug!(task = self.task, "event not sent: the coordinator's stream is gone");
+                    } else {
+                        self.pass(event).await;
                     }
                 }
                 Ok(None) => return,
@@ -240,6 +261,13 @@ impl Served {
                     return;
                 }
             }
+        }
+    }
+
+    async fn pass(&self, event: TaskEvent) {
+        let event = TaskEvent { task: self.task.clone(), ..event };
+        if self.outbound.send(AgentMessage { message: Some(Message::Task(event)) }).await.is_err() {
+            tracing::debug!(task = self.task, "event not sent: the coordinator's stream is gone");
         }
     }
 
@@ -262,6 +290,10 @@ impl Served {
         }
         last
     }
+}
+
+fn silence(over: bool) -> TaskEvent {
+    TaskEvent { event: Some(Event::Silence(Silence { over })), ..TaskEvent::default() }
 }
 
 fn silent_end(status: io::Result<ExitStatus>, last_words: &VecDeque<String>) -> Event {

@@ -2,10 +2,14 @@
 
 use std::io::{Stdout, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use vismae_proto::frames::BlockingWriter;
-use vismae_proto::v1::TaskEvent;
 use vismae_proto::v1::task_event::Event;
+use vismae_proto::v1::{Pulse, TaskEvent};
+
+/// Time between two signs of life.
+const PULSE: Duration = Duration::from_secs(1);
 
 /// Sends events; clones share the pipe.
 #[derive(Clone)]
@@ -16,6 +20,17 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn stdout() -> Self {
         Self { pipe: Arc::new(Mutex::new(BlockingWriter::new(stdout()))) }
+    }
+
+    /// Says from now on that this process runs, whatever its other threads wait for.
+    pub(super) fn keep_a_pulse(&self) {
+        let reporter = self.clone();
+        std::thread::spawn(move || {
+            loop {
+                reporter.send(Event::Pulse(Pulse {}));
+                std::thread::sleep(PULSE);
+            }
+        });
     }
 
     /// Sends one event. When the agent is gone there is nobody left to tell, and the control thread ends the task.

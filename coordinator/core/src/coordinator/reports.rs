@@ -23,7 +23,8 @@ impl Coordinator {
         if !self.hear(now, from) {
             return;
         }
-        let goes_on = matches!(report, TaskReport::Ready { .. } | TaskReport::Progress(_) | TaskReport::Parted { .. });
+        let is_over = matches!(report, TaskReport::Succeeded { .. } | TaskReport::Failed { .. } | TaskReport::Stopped);
+        let goes_on = !is_over;
         if !self.holds(from, &task) {
             let command = if goes_on {
                 Command::Stop { reason: "the task is not wanted any more".to_owned() }
@@ -48,6 +49,11 @@ impl Coordinator {
             TaskReport::Progress(progress) => {
                 if let Some(job) = self.job_mut(&task.job) {
                     job.progress(now, progress, effects);
+                }
+            }
+            TaskReport::Silence { over } => {
+                if let Some(job) = self.job_mut(&task.job) {
+                    job.transition(now, Input::Silence { member: task.member, over }, effects);
                 }
             }
             TaskReport::Parted { generation, missing, reason } => {

@@ -138,6 +138,30 @@ impl Job {
         self.regroup(now, gang, if planned { FormReason::Resized } else { FormReason::Lost }, effects)
     }
 
+    /// Nothing is heard of a member: the others go on without it, and nothing is done to it. Or it is heard again, and may come back.
+    pub(super) fn silence(
+        &mut self,
+        now: MonoTime,
+        mut gang: Gang,
+        member: u32,
+        over: bool,
+        effects: &mut Effects,
+    ) -> JobState {
+        if !gang.is_elastic() || gang.members.get(&member).is_none_or(|found| found.is_present() == over) {
+            return JobState::Running(gang);
+        }
+        gang.exclude(member, !over);
+        if gang.present().len() < gang.demand.at_least() as usize {
+            let failure = Failure {
+                task: gang.task(&self.id, member),
+                cause: Cause::Environment,
+                message: "is silent: its process is there, and does not run".to_owned(),
+            };
+            gang.short.get_or_insert(Short { since: now, why: StopReason::Failed(failure) });
+        }
+        self.regroup(now, gang, if over { FormReason::Resized } else { FormReason::Lost }, effects)
+    }
+
     /// A member says that its group is broken, and whom it has not met.
     pub(super) fn part(
         &mut self,
@@ -156,22 +180,8 @@ impl Job {
             // It speaks of a membership that is over already; where it is no rank of the last one, it wants to be one of the next.
             return self.regroup(now, gang, FormReason::Resized, effects);
         }
-        gang.setbacks += 1;
-        if gang.setbacks >= SETBACKS {
-            let failure = Failure {
-                task: gang.task(&self.id, member),
-                cause: Cause::Environment,
-                message: format!("the ranks do not meet: {reason}"),
-            };
-            return self.stop(now, gang, StopReason::Failed(failure), effects);
-        }
-        for missed in missing.iter().filter(|missed| **missed != member) {
-            if let Some(MemberState::Ready { excluded, .. }) =
-                gang.members.get_mut(missed).map(|found| &mut found.state)
-            {
-                *excluded = true;
-            }
-        }
+        missing.iter().filter(|missed| **missed != member).for_each(|missed| gang.exclude(*missed, true));
+        self.trim(now, &mut gang, effects);
         if gang.present().len() < gang.demand.at_least() as usize {
             let failure = Failure {
                 task: gang.task(&self.id, missing.first().copied().unwrap_or(member)),
@@ -181,7 +191,17 @@ impl Job {
             gang.short.get_or_insert(Short { since: now, why: StopReason::Failed(failure) });
             return JobState::Running(gang);
         }
+        gang.setbacks += 1;
+        if gang.setbacks >= SETBACKS {
+            let failure = Failure {
+                task: gang.task(&self.id, member),
+                cause: Cause::Environment,
+                message: format!("the ranks do not meet: {reason}"),
+            };
+            return self.stop(now, gang, StopReason::Failed(failure), effects);
+        }
         self.form(now, &mut gang, FormReason::Broken, effects);
+        gang.short = None;
         JobState::Running(gang)
     }
 
@@ -239,16 +259,23 @@ impl Job {
         }
     }
 
-    /// Forms the next membership, if the members that are there are others than the ranks of the last one, and enough. Of more than it
-    /// can use, as when one comes back that was replaced, the last have to go.
-    fn regroup(&mut self, now: MonoTime, mut gang: Gang, reason: FormReason, effects: &mut Effects) -> JobState {
+    /// Of more members than it can use, as when one comes back that was replaced, the last have to go.
+    fn trim(&self, now: MonoTime, gang: &mut Gang, effects: &mut Effects) {
         for surplus in gang.staying().into_iter().skip(gang.demand.at_most() as usize) {
-            self.dismiss(now, &mut gang, surplus, "it has been replaced", effects);
+            self.dismiss(now, gang, surplus, "it has been replaced", effects);
         }
+    }
+
+    /// Forms the next membership, if the members that are there are others than the ranks of the last one, and enough.
+    fn regroup(&mut self, now: MonoTime, mut gang: Gang, reason: FormReason, effects: &mut Effects) -> JobState {
+        self.trim(now, &mut gang, effects);
         let present = gang.present();
         let is_new = gang.formation.as_ref().is_none_or(|formed| formed.ranks != present);
-        if is_new && present.len() >= gang.demand.at_least() as usize && gang.has_survivors() {
-            self.form(now, &mut gang, reason, effects);
+        if present.len() >= gang.demand.at_least() as usize && gang.has_survivors() {
+            if is_new {
+                self.form(now, &mut gang, reason, effects);
+            }
+            gang.short = None;
         }
         JobState::Running(gang)
     }
@@ -267,7 +294,6 @@ impl Job {
             }
         }
         gang.formation = Some(Formation { generation: self.generation, ranks, urgent });
-        gang.short = None;
         let Some(membership) = gang.membership(&self.id) else { return };
         for task in &membership.ranks {
             if let Some(member) = gang.members.get(&task.member) {

@@ -35,6 +35,8 @@ pub(crate) enum Input<'a> {
     Doom { members: Vec<u32> },
     /// A member is over, and its slot is free.
     Ended { member: u32, end: End, leaving: Option<WorkerId> },
+    /// Nothing is heard of a member, or something again.
+    Silence { member: u32, over: bool },
     /// A member says that its group is broken.
     Parted { member: u32, generation: Generation, missing: Vec<u32>, reason: &'a str },
     /// It gets slots for more members.
@@ -73,6 +75,9 @@ impl Job {
                 self.lose(now, gang, (member, end), leaving, effects)
             }
             (JobState::Running(gang), Input::Doom { members }) => Self::doom(gang, &members),
+            (JobState::Running(gang), Input::Silence { member, over }) => {
+                self.silence(now, gang, member, over, effects)
+            }
             (JobState::Running(gang), Input::Parted { member, generation, missing, reason }) => {
                 self.part(now, gang, (member, generation), (&missing, reason), effects)
             }

@@ -321,6 +321,9 @@ impl World {
     fn part(&mut self, which: u16) {
         let Some((worker, slot, task, process)) = self.process(which) else { return };
         let Some(generation) = process.generation else { return };
+        if which.is_multiple_of(5) {
+            return self.tell(&worker, slot, task, TaskReport::Silence { over: which.is_multiple_of(2) });
+        }
         let met = which.is_multiple_of(3);
         let missing = TaskId { member: u32::from(which / 3 % 4), ..task.clone() };
         let missing = if met { Vec::new() } else { vec![missing] };
@@ -341,7 +344,7 @@ impl World {
     /// The agent of a process passes on what it says, and keeps its end until it is told that nobody needs it again.
     fn tell(&mut self, worker: &WorkerId, slot: u32, task: TaskId, report: TaskReport) {
         let agent = self.agents.get_mut(worker).unwrap();
-        if !matches!(report, TaskReport::Ready { .. } | TaskReport::Progress(_) | TaskReport::Parted { .. }) {
+        if matches!(report, TaskReport::Succeeded { .. } | TaskReport::Failed { .. } | TaskReport::Stopped) {
             agent.slots.remove(&slot);
             agent.unsettled.insert(task.clone(), (slot, report.clone()));
         }
