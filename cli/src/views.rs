@@ -28,6 +28,8 @@ pub(crate) struct JobView {
     pub(crate) state: &'static str,
     pub(crate) reason: String,
     pub(crate) attempt: u32,
+    /// Memberships that its ranks have formed; 0 for a job of one task.
+    pub(crate) generation: u64,
     pub(crate) slots: Vec<String>,
     pub(crate) progress: Option<ProgressView>,
     pub(crate) figures: BTreeMap<String, f64>,
@@ -173,6 +175,7 @@ impl From<&v1::Job> for JobView {
             state: state_word(job.state()),
             reason: job.reason.clone(),
             attempt: job.attempt,
+            generation: job.generation,
             slots: job.slots.clone(),
             progress: job.progress.as_ref().map(ProgressView::from),
             figures: job.figures.iter().map(|(name, value)| (name.clone(), *value)).collect(),
