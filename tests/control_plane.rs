@@ -303,7 +303,7 @@ fn training_goes_on_while_the_coordinator_is_killed_and_another_takes_its_place(
     let mut first = up(port);
     wait_for("the coordinator", answers);
     let agent = agent_with_slots("node", 2, &url);
-    let file = pretraining(folder.path(), "long", 400);
+    let file = pretraining(folder.path(), "long", 200);
     succeed(&[&["submit", file.as_str()][..], &at].concat());
     wait_for("the pre-training", || pretrain()["progress"]["loss"].is_number());
     let tasks = descendants(agent.id());

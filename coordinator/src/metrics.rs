@@ -28,6 +28,7 @@ const LOSS: &str = "vismae_loss";
 const TASKS_FAILED: &str = "vismae_tasks_failed_total";
 const EVICTIONS: &str = "vismae_evictions_total";
 const MEMBERSHIP_CHANGES: &str = "vismae_membership_changes_total";
+const RECOVERY_DURATION: &str = "vismae_recovery_duration_seconds";
 const CERTIFICATE_EXPIRY: &str = "vismae_certificate_expiry_timestamp_seconds";
 const RELOAD_FAILURES: &str = "vismae_reload_failures_total";
 const GOODPUT: &str = "vismae_goodput_seconds_total";
@@ -38,6 +39,8 @@ const BUILD_INFO: &str = "vismae_build_info";
 
 /// From a small step on a GPU to a large one on a CPU.
 const STEP_BUCKETS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// From the death of a process beside its agent to a node that has to come up again.
+const RECOVERY_BUCKETS: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
 /// How long the series of a job outlive its last report: long enough to be scraped, short enough to stay few.
 const IDLE: Duration = Duration::from_secs(120);
 /// How often [`observe`] must be called so that the series that always exist do not go idle, and the exporter tidied up.
@@ -66,7 +69,10 @@ pub fn recorder() -> Result<PrometheusHandle, RecorderTaken> {
     }
     let builder = PrometheusBuilder::new()
         .idle_timeout(MetricKindMask::GAUGE | MetricKindMask::HISTOGRAM, Some(IDLE))
-        .set_buckets_for_metric(Matcher::Full(STEP_DURATION.to_owned()), &STEP_BUCKETS)
+        .set_buckets_for_metric(Matcher::Full(RECOVERY_DURATION.to_owned()), &RECOVERY_BUCKETS)
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(Matcher::Full(STEP_DURATION.to_owned()), &STEP_BUCKETS)
+        })
         .map_err(|_| RecorderTaken)?;
     let handle = builder.install_recorder().map_err(|_| RecorderTaken)?;
     *installed = Some(handle.clone());
@@ -99,6 +105,11 @@ pub(crate) fn describe() {
     describe_counter!(TASKS_FAILED, Unit::Count, "tasks that failed, by cause");
     describe_counter!(EVICTIONS, Unit::Count, "jobs whose tasks were stopped for another job, by reason");
     describe_counter!(MEMBERSHIP_CHANGES, Unit::Count, "generations formed, by what made them necessary");
+    describe_histogram!(
+        RECOVERY_DURATION,
+        Unit::Seconds,
+        "from the break of a group to the report of its next step, by cause"
+    );
     describe_gauge!(
         CERTIFICATE_EXPIRY,
         Unit::Seconds,
@@ -210,6 +221,11 @@ pub(crate) fn count(core: &Coordinator, fact: &Fact) {
         Fact::GenerationFormed { job, generation, world_size, reason } => {
             tracing::info!(%job, %generation, world_size, "generation formed");
             counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).increment(1);
+        }
+        Fact::Recovered { job, reason, time } => {
+            let seconds = time.as_secs_f64();
+            tracing::info!(%job, reason = reason.word(), seconds, "recovered");
+            histogram!(RECOVERY_DURATION, "cause" => reason.word()).record(seconds);
         }
         Fact::MemberReleased { task, by } => {
             tracing::info!(%task, %by, "task released for another job");

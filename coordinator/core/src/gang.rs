@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::device::{Device, DeviceKind, PerKind};
-use crate::effect::Membership;
+use crate::effect::{FormReason, Membership};
 use crate::failure::Failure;
 use crate::ids::{Generation, JobId, SlotId, TaskId};
 use crate::job::{READY_TIMEOUT, REJOIN_TIMEOUT, STOP_TIMEOUT, StopReason};
@@ -34,6 +34,9 @@ pub struct Gang {
     pub setbacks: u32,
     /// Too few members are left, and it waits for others.
     pub short: Option<Short>,
+    /// Since when, and why, nobody takes steps: a membership is broken, and the next one has not made progress. Not kept: a coordinator
+    /// that takes over does not know when it was.
+    pub broken: Option<(MonoTime, FormReason)>,
     /// Newcomers in a row that were lost before they met the others.
     pub unlucky: u32,
     /// Until when no newcomer is started.
@@ -153,6 +156,7 @@ impl Gang {
             formation: None,
             setbacks: 0,
             short: None,
+            broken: None,
             unlucky: 0,
             recruits_after: now,
         }

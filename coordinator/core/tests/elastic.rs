@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cluster::*;
 use vismae_core::coordinator::Coordinator;
+use vismae_core::effect::{Fact, FormReason};
 use vismae_core::event::{Event, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::job::{READY_TIMEOUT, REJOIN_TIMEOUT, SETBACKS, STOP_TIMEOUT};
@@ -100,6 +101,27 @@ fn a_gang_in_need_comes_before_all_that_wait() {
     cluster.fail("demo.a/0/0", Cause::Crash);
     assert_eq!(cluster.sent(), ["start demo.a/0/3 w0#0"]);
     cluster.expect("other.b", "waiting", "needs 1 slot at once, 0 of 3 free");
+}
+
+#[test]
+fn a_recovery_takes_from_the_loss_to_the_next_step() {
+    let mut cluster = training(3, 3);
+    let recovered = |cluster: &Cluster| {
+        let facts = cluster.last.facts.iter();
+        facts.filter(|fact| matches!(fact, Fact::Recovered { .. })).cloned().collect::<Vec<_>>()
+    };
+    cluster.fail("demo.a/0/1", Cause::Crash);
+    cluster.pass(Duration::from_secs(2));
+    cluster.ready("demo.a/0/3");
+    cluster.progress("demo.a/0/0", 5);
+    assert_eq!(recovered(&cluster), [], "nothing new has been done");
+    cluster.pass(Duration::from_secs(1));
+    cluster.progress("demo.a/0/0", 6);
+    let time = Duration::from_secs(3);
+    let job = "demo.a".parse().unwrap();
+    assert_eq!(recovered(&cluster), [Fact::Recovered { job, reason: FormReason::Lost, time }]);
+    cluster.progress("demo.a/0/0", 7);
+    assert_eq!(recovered(&cluster), []);
 }
 
 #[test]

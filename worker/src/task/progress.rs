@@ -17,6 +17,8 @@ pub(super) struct ProgressMeter {
     reported: Instant,
     steps: u64,
     images: u64,
+    /// No step has been reported since work has begun.
+    is_fresh: bool,
 }
 
 /// One finished step.
@@ -30,21 +32,22 @@ pub(super) struct Tick {
 
 impl ProgressMeter {
     pub(super) fn new(reporter: &Reporter, phase: &'static str) -> Self {
-        Self { reporter: reporter.clone(), phase, reported: Instant::now(), steps: 0, images: 0 }
+        Self { reporter: reporter.clone(), phase, reported: Instant::now(), steps: 0, images: 0, is_fresh: false }
     }
 
     /// Says that work begins, or goes on, with so much of it done.
     pub(super) fn begin(&mut self, done: u64, total: u64) {
         self.report(&Tick { done, total, epoch: 0, loss: None, images: 0 }, Duration::ZERO);
         (self.reported, self.steps, self.images) = (Instant::now(), 0, 0);
+        self.is_fresh = true;
     }
 
-    /// Counts a step, and reports when it is time or the work is done.
+    /// Counts a step, and reports when it is the first, it is time, or the work is done.
     pub(super) fn tick(&mut self, tick: &Tick) {
         self.steps += 1;
         self.images += tick.images;
         let elapsed = self.reported.elapsed();
-        if elapsed >= PERIOD || tick.done >= tick.total {
+        if std::mem::take(&mut self.is_fresh) || elapsed >= PERIOD || tick.done >= tick.total {
             self.report(tick, elapsed);
             (self.reported, self.steps, self.images) = (Instant::now(), 0, 0);
         }

@@ -45,6 +45,15 @@ pub enum Fact {
         /// What made it necessary.
         reason: FormReason,
     },
+    /// The first step after a membership was broken.
+    Recovered {
+        /// The job.
+        job: JobId,
+        /// How it broke.
+        reason: FormReason,
+        /// From the first word of it to the report of that step.
+        time: Duration,
+    },
     /// A task of a job was told to stop for another job, and the others go on.
     MemberReleased {
         /// The task.

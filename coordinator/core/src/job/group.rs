@@ -135,7 +135,11 @@ impl Job {
         if gang.lacks() > 0 && gang.short.is_none() {
             gang.short = Some(Short { since: now, why });
         }
-        self.regroup(now, gang, if planned { FormReason::Resized } else { FormReason::Lost }, effects)
+        let reason = if planned { FormReason::Resized } else { FormReason::Lost };
+        if gang.short.is_some() {
+            gang.broken.get_or_insert((now, reason));
+        }
+        self.regroup(now, gang, reason, effects)
     }
 
     /// Nothing is heard of a member: the others go on without it, and nothing is done to it. Or it is heard again, and may come back.
@@ -284,7 +288,11 @@ impl Job {
     fn form(&mut self, now: MonoTime, gang: &mut Gang, reason: FormReason, effects: &mut Effects) {
         self.generation = Generation(self.generation.0 + 1);
         let ranks = gang.present();
-        let urgent = matches!(reason, FormReason::Lost | FormReason::Broken) || gang.short.is_some();
+        let is_break = matches!(reason, FormReason::Lost | FormReason::Broken);
+        let urgent = is_break || gang.short.is_some();
+        if is_break {
+            gang.broken.get_or_insert((now, reason));
+        }
         if ranks.iter().any(|rank| gang.members.get(rank).is_some_and(|member| member.joined.is_none())) {
             gang.unlucky = 0;
         }

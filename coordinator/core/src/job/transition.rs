@@ -132,6 +132,11 @@ impl Job {
     /// Takes in how far the latest attempt is. The first word of it is worth keeping: an attempt that got somewhere is not fruitless.
     pub(crate) fn progress(&mut self, now: MonoTime, progress: Progress, effects: &mut Effects) {
         let is_further = self.progress.as_ref().is_none_or(|before| progress.done > before.done);
+        if let JobState::Running(gang) = &mut self.state
+            && let Some((since, reason)) = gang.broken.take_if(|_| is_further)
+        {
+            effects.facts.push(Fact::Recovered { job: self.id.clone(), reason, time: now.since(since) });
+        }
         self.progress = Some(progress);
         effects.changed.insert(self.id.pipeline.clone());
         effects.facts.push(Fact::Progressed(self.id.clone()));

@@ -66,6 +66,7 @@ pub(super) fn read_gang(wire: state::Gang) -> Result<Gang, Fault> {
         members,
         setbacks: wire.setbacks,
         short: wire.short.map(|short| read_short(*short)).transpose()?,
+        broken: None,
         unlucky: wire.unlucky,
         // A coordinator that takes over tries at once.
         recruits_after: seated,

@@ -52,6 +52,7 @@ fn gang(demand: Demand) -> Gang {
         formation: Some(Formation { generation: Generation(4), ranks: vec![3, 1], urgent: true }),
         setbacks: 2,
         short: Some(Short { since: at(6), why: StopReason::Suspended }),
+        broken: None,
         unlucky: 3,
         recruits_after: at(3),
     }
