@@ -9,39 +9,68 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use vismae_tests::clients::{python, python_with};
-use vismae_tests::cluster::{Process, command, free_port, succeed, vismae, wait_for};
+use vismae_tests::cluster::{Process, command, free_port, scrape, succeed, vismae, wait_for};
 
 fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// A coordinator with one worker, and the examples with what they need.
+/// A coordinator, and the examples with what they need.
 struct Setting {
     folder: TempDir,
-    address: String,
+    url: String,
     _up: Process,
 }
 
 impl Setting {
-    /// None where the clients are not installed.
+    /// A coordinator that asks nobody anything, with one worker; none where the clients are not installed.
     fn start() -> Option<Self> {
         let folder = TempDir::new().unwrap();
         generate(folder.path())?;
-        let port = free_port();
-        let address = format!("127.0.0.1:{port}");
+        let address = format!("127.0.0.1:{}", free_port());
         let mut up = command(&["up", "--workers", "1", "--threads", "1", "--listen", &address]);
         up.args(["--admin", &format!("127.0.0.1:{}", free_port())]);
         let up = Process::start(up);
         let url = format!("http://{address}");
         let workers = || vismae(&["workers", "--coordinator", &url]);
         wait_for("the worker", || String::from_utf8_lossy(&workers().stdout).contains("cpu"));
-        Some(Self { folder, address, _up: up })
+        Some(Self { folder, url, _up: up })
+    }
+
+    /// A coordinator with a certificate and no worker, where `eve` is a viewer and `ada` a submitter.
+    fn guarded() -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        generate(folder.path())?;
+        let path = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        succeed(&["certs", "--dir", &path("certs")]);
+        let access = [("eve", "default:viewer"), ("ada", "default:submitter")].map(|(name, grant)| {
+            let file = path(&format!("{name}.token"));
+            succeed(&["tokens", "new", name, "--grant", grant, "--token-file", &file])
+        });
+        std::fs::write(path("access.toml"), access.concat()).unwrap();
+        let [port, admin] = [free_port(), free_port()];
+        let mut up = command(&["up", "--client-ca", &path("certs/ca.pem"), "--access", &path("access.toml")]);
+        up.args(["--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")]);
+        up.args(["--tls-cert", &path("certs/coordinator.pem"), "--tls-key", &path("certs/coordinator.key")]);
+        let up = Process::start(up);
+        let ready = || std::panic::catch_unwind(|| scrape(admin, "/readyz")).unwrap_or_default();
+        wait_for("the coordinator", || ready().contains(" 200 OK"));
+        Some(Self { folder, url: format!("https://localhost:{port}"), _up: up })
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_string_lossy().into_owned()
     }
 
     fn example(&self, script: &str, arguments: &[&str]) -> Output {
+        self.example_in(&[], script, arguments)
+    }
+
+    /// Runs an example with some variables of its environment.
+    fn example_in(&self, environment: &[(&str, &str)], script: &str, arguments: &[&str]) -> Output {
         let mut python = python_with(self.folder.path()).unwrap();
-        python.arg(checkout().join("examples/python").join(script)).args(["--coordinator", &self.address]);
-        python.args(arguments).output().unwrap()
+        python.arg(checkout().join("examples/python").join(script)).args(arguments);
+        python.env("VISMAE_COORDINATOR", &self.url).envs(environment.iter().copied()).output().unwrap()
     }
 
     /// What the example says that must end well: pipelines, one on each line.
@@ -167,4 +196,73 @@ fn a_client_that_knows_nothing_finds_the_services_and_calls_one() {
     let called = setting.example("discover.py", &["vismae.v1.WorkerService/ListWorkers", r#"{"pageSize": 10}"#]);
     let answer: Value = serde_json::from_str(&texts(&called)[0]).unwrap();
     assert_eq!(answer["workers"][0]["slots"][0]["device"], "cpu", "{answer}");
+}
+
+#[test]
+fn a_client_with_a_token_does_what_its_role_may_and_is_told_what_it_may_not() {
+    let Some(setting) = Setting::guarded() else { return };
+    let ca = setting.path("certs/ca.pem");
+    let token = |name: &str| std::fs::read_to_string(setting.path(&format!("{name}.token"))).unwrap();
+    let spec = setting.write("ingest.spec.json", &ingest(setting.folder.path()));
+    let ada = setting.path("ada.token");
+    let submit = ["--ca", &ca, "--token-file", &ada, "submit", &spec];
+    assert_eq!(setting.pipelines(&submit)[0]["state"], "STATE_PENDING");
+
+    // The token of who only looks is in the environment.
+    let eve = token("eve");
+    let viewer = [("VISMAE_CA", ca.as_str()), ("VISMAE_TOKEN", eve.as_str())];
+    let listed = setting.example_in(&viewer, "pipelines.py", &["list"]);
+    assert_eq!(serde_json::from_str::<Value>(&texts(&listed)[0]).unwrap()["name"], "phantom", "{listed:?}");
+    let called = setting.example_in(&viewer, "discover.py", &["vismae.v1.JobService/ListPipelines"]);
+    assert!(texts(&called)[0].contains(r#""name": "phantom""#), "{called:?}");
+    let denied = [
+        ("pipelines.py", ["submit", spec.as_str()]),
+        ("pipelines.py", ["cancel", "phantom"]),
+        ("discover.py", ["vismae.v1.JobService/CancelPipeline", r#"{"name": "phantom"}"#]),
+    ];
+    for (script, arguments) in denied {
+        let output = setting.example_in(&viewer, script, &arguments);
+        let told = &texts(&output)[1];
+        assert_eq!(output.status.code(), Some(6), "{told}");
+        assert!(told.starts_with("PERMISSION_DENIED: ") && told.contains("needs the role `submitter`"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+    setting.pipelines(&["--ca", &ca, "--token-file", &ada, "cancel", "phantom"]);
+    let watched = setting.example_in(&viewer, "pipelines.py", &["watch", "phantom"]);
+    assert_eq!(watched.status.code(), Some(1), "{watched:?}");
+    assert!(texts(&watched)[0].contains("STATE_CANCELLED"), "{watched:?}");
+}
+
+#[test]
+fn a_client_says_what_keeps_it_from_a_coordinator_and_shows_no_token() {
+    let Some(setting) = Setting::guarded() else { return };
+    let ca = setting.path("certs/ca.pem");
+    let eve = std::fs::read_to_string(setting.path("eve.token")).unwrap();
+    let elsewhere = ["--coordinator", "http://coordinator.example.org:7340"];
+    let without_scheme = setting.url.trim_start_matches("https://");
+    let told = |environment: &[(&str, &str)], options: &[&str]| {
+        ["pipelines.py", "discover.py"].map(|script| {
+            let arguments = if script == "pipelines.py" { [options, &["list"]].concat() } else { options.to_vec() };
+            let output = setting.example_in(environment, script, &arguments);
+            let told = &texts(&output)[1];
+            assert!(!told.contains(eve.trim()) && !told.contains("Traceback"), "{told}");
+            (output.status.code(), told.clone())
+        })
+    };
+    // Whoever has shown no token may only learn what there is to call.
+    let [list, describe] = told(&[("VISMAE_CA", &ca)], &[]);
+    assert!(list.0 == Some(6) && list.1.starts_with("UNAUTHENTICATED: "), "{list:?}");
+    assert_eq!(describe.0, Some(0), "{describe:?}");
+    let cases: [(&[(&str, &str)], &[&str], i32, &str); 5] = [
+        (&[("VISMAE_TOKEN", &eve)], &[], 3, "CERTIFICATE_VERIFY_FAILED"),
+        (&[("VISMAE_TOKEN", &eve)], &elsewhere, 2, "in plain text"),
+        (&[("VISMAE_CA", &ca)], &elsewhere, 2, "is for `https://`"),
+        (&[], &["--ca", "no/such/ca.pem"], 2, "`no/such/ca.pem`: No such file"),
+        (&[], &["--coordinator", without_scheme], 2, "expected one such as `https://"),
+    ];
+    for (environment, options, code, words) in cases {
+        for said in told(environment, options) {
+            assert!(said.0 == Some(code) && said.1.contains(words), "no {code} and `{words}` in {said:?}");
+        }
+    }
 }

@@ -3,6 +3,8 @@
     pip install grpcio-reflection
     python examples/python/discover.py                                              # what can be called
     python examples/python/discover.py vismae.v1.JobService/ListPipelines '{"pageSize": 10}'
+
+Options and exit codes are those of `vismae`; see connection.py.
 """
 
 import argparse
@@ -12,6 +14,8 @@ import grpc
 from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+import connection
 
 # Seconds that an answer may take.
 DEADLINE = 30
@@ -40,17 +44,20 @@ def call(channel, pool, path, body):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--coordinator", default="127.0.0.1:7340", metavar="HOST:PORT")
+    connection.add_options(parser)
     parser.add_argument("method", nargs="?", help="as SERVICE/METHOD; all are described when absent")
     parser.add_argument("body", nargs="?", default="{}", help="what it takes, as JSON")
     arguments = parser.parse_args()
-    with grpc.insecure_channel(arguments.coordinator) as channel:
-        database = ProtoReflectionDescriptorDatabase(channel)
-        pool = DescriptorPool(database)
-        if arguments.method is None:
-            describe(pool, database.get_services())
-        else:
-            call(channel, pool, arguments.method, arguments.body)
+    with connection.connect(parser, arguments) as channel:
+        try:
+            database = ProtoReflectionDescriptorDatabase(channel)
+            services, pool = database.get_services(), DescriptorPool(database)
+            if arguments.method is None:
+                describe(pool, services)
+            else:
+                call(channel, pool, arguments.method, arguments.body)
+        except grpc.RpcError as error:
+            return connection.refused(error)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ The client is generated from the protocol; nothing of vismae has to be installed
     pip install grpcio-tools grpcio-status grpcio-health-checking
     python -m grpc_tools.protoc --proto_path=proto --python_out=generated --grpc_python_out=generated proto/vismae/v1/*.proto
     PYTHONPATH=generated python examples/python/pipelines.py submit examples/python/ingest.json
+
+Options and exit codes are those of `vismae`; see connection.py.
 """
 
 import argparse
@@ -18,6 +20,8 @@ from google.protobuf import json_format
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+
+import connection
 from vismae.v1 import jobs_pb2, jobs_pb2_grpc, pipeline_pb2
 
 # Seconds that an answer may take. What streams goes on for as long as the pipeline does.
@@ -89,8 +93,13 @@ def show(pipeline):
 
 
 def explain(error):
-    """Prints why a call was refused: a reason for programs, and every field at fault for people."""
-    print(f"{error.code().name}: {error.details()}", file=sys.stderr)
+    """Prints why a call was refused: a line for people, and then a reason for programs and every field at fault.
+
+    Of who may not do something, the line says all there is to say.
+    """
+    exit_code = connection.refused(error)
+    if exit_code == connection.DENIED:
+        return exit_code
     status = rpc_status.from_call(error)
     for detail in status.details if status else []:
         info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
@@ -99,11 +108,12 @@ def explain(error):
         elif detail.Unpack(bad):
             for violation in bad.field_violations:
                 print(f"  {violation.field}: {violation.description}", file=sys.stderr)
+    return exit_code
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--coordinator", default="127.0.0.1:7340", metavar="HOST:PORT")
+    connection.add_options(parser)
     commands = parser.add_subparsers(required=True)
     commands.add_parser("check").set_defaults(run=check)
     command = commands.add_parser("submit")
@@ -119,12 +129,11 @@ def main():
     command.add_argument("--filter", default="", help='as \'state = RUNNING AND name : "demo*"\'')
     command.set_defaults(run=list_all)
     arguments = parser.parse_args()
-    with grpc.insecure_channel(arguments.coordinator) as channel:
+    with connection.connect(parser, arguments) as channel:
         try:
             return arguments.run(channel, arguments)
         except grpc.RpcError as error:
-            explain(error)
-            return 2
+            return explain(error)
 
 
 if __name__ == "__main__":
