@@ -129,12 +129,12 @@ fn text(told: &ExplanationView) -> String {
     }];
     let kinds = |[cpu, cuda]: [u32; 2]| format!("{cpu} cpu, {cuda} cuda");
     let asks = match (told.slots_at_least, told.slots_at_most) {
-        (least, most) if least == most => least.to_string(),
-        (least, most) => format!("{least} to {most}"),
+        (least, most) if least == most => counted(least, "slot"),
+        (least, most) => format!("{least} to {most} slots"),
     };
     let labels: Vec<String> = told.node_labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let place = if labels.is_empty() { String::new() } else { format!(" where {}", labels.join(", ")) };
-    lines.push(format!("  asks for      {asks} slots of {}{place}, at priority {}", told.device, told.priority));
+    lines.push(format!("  asks for      {asks} of {}{place}, at priority {}", told.device, told.priority));
     lines.push(format!(
         "  slots         {} present; {} match; {} of those free",
         kinds(told.present),
@@ -152,13 +152,20 @@ fn text(told: &ExplanationView) -> String {
             limit(namespace.quota.cuda)
         ));
     }
-    lines.push(format!("  before it     {} jobs wait", told.before));
+    lines.push(match told.before {
+        1 => "  before it     1 job waits".to_owned(),
+        jobs => format!("  before it     {jobs} jobs wait"),
+    });
     lines.extend(told.ahead.iter().map(|link| format!("  behind        {} {}", link.job, link.reason)));
-    lines.extend(told.holders.iter().map(|(job, slots)| format!("  held by       {job}: {slots} slots")));
+    lines.extend(told.holders.iter().map(|(job, slots)| format!("  held by       {job}: {}", counted(*slots, "slot"))));
     lines.push(format!("  it can run    when: {}", told.remedy.text));
-    lines.push(format!("  attempts      {} so far, {} failures left", told.attempts, told.retries_left));
+    lines.push(format!("  attempts      {} so far, {} left", told.attempts, counted(told.retries_left, "failure")));
     lines.extend(told.stops.iter().map(|stop| format!("  attempt {:<5} ended: {}", stop.attempt, stop.reason)));
     lines.extend(told.spent.iter().map(|(on, seconds)| format!("  {on:<20} {} s", figure(*seconds))));
     lines.extend(told.goodput_ratio.map(|ratio| format!("  goodput       {:.0} %", ratio * 100.0)));
     lines.join("\n")
+}
+
+fn counted(count: u32, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
