@@ -60,7 +60,7 @@ pub struct PretrainSpec {
     pub lanes: u32,
     /// Slots that train together, where so many are free.
     pub slots: u32,
-    /// The fewest that it starts with.
+    /// With fewer it does not go on.
     pub min_slots: u32,
     /// Seed of every random choice.
     pub seed: u64,
