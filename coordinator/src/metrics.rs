@@ -70,9 +70,7 @@ pub fn recorder() -> Result<PrometheusHandle, RecorderTaken> {
     let builder = PrometheusBuilder::new()
         .idle_timeout(MetricKindMask::GAUGE | MetricKindMask::HISTOGRAM, Some(IDLE))
         .set_buckets_for_metric(Matcher::Full(RECOVERY_DURATION.to_owned()), &RECOVERY_BUCKETS)
-        .and_then(|builder| {
-            builder.set_buckets_for_metric(Matcher::Full(STEP_DURATION.to_owned()), &STEP_BUCKETS)
-        })
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(STEP_DURATION.to_owned()), &STEP_BUCKETS))
         .map_err(|_| RecorderTaken)?;
     let handle = builder.install_recorder().map_err(|_| RecorderTaken)?;
     *installed = Some(handle.clone());

@@ -331,12 +331,17 @@ impl Gang {
         })
     }
 
+    /// It has too few members, and newcomers that would be enough are not even on their way.
+    pub(crate) fn waits_for_slots(&self) -> Option<&Short> {
+        self.short.as_ref().filter(|_| self.staying().len() < self.demand.at_least() as usize)
+    }
+
     /// When something has to happen even if nobody says a word.
     pub(crate) fn deadline(&self) -> Option<MonoTime> {
         let meets = self.is_gathering() || self.formation.is_some();
         let up = self.starting().filter(|_| meets).map(|(_, member)| member.since.after(READY_TIMEOUT));
         let gone = self.leaving().map(|(_, member, _)| member.since.after(STOP_TIMEOUT));
-        let short = self.short.as_ref().map(|short| short.since.after(REJOIN_TIMEOUT));
+        let short = self.waits_for_slots().map(|short| short.since.after(REJOIN_TIMEOUT));
         up.chain(gone).chain(short).min()
     }
 

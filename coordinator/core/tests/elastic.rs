@@ -90,6 +90,17 @@ fn too_few_wait_in_memory_for_a_while_and_then_stop() {
 }
 
 #[test]
+fn newcomers_on_their_way_are_waited_for() {
+    let mut cluster = training(3, 3);
+    cluster.fail("demo.a/0/2", Cause::Crash);
+    assert_eq!(cluster.sent(), ["start demo.a/0/3 w2#0"]);
+    cluster.pass(REJOIN_TIMEOUT * 2);
+    cluster.expect("demo.a", "running", "2 of at least 3 tasks are there, and wait for others in memory");
+    cluster.fail("demo.a/0/3", Cause::Crash);
+    assert_eq!(cluster.sent(), ["stop demo.a/0/0", "stop demo.a/0/1"], "they have waited long enough");
+}
+
+#[test]
 fn a_gang_in_need_comes_before_all_that_wait() {
     let mut cluster = training(3, 3);
     cluster.submit(PipelineSpec { priority: 9, ..pipeline("other", vec![job("b", &[], pretrain(1))]) });

@@ -24,6 +24,11 @@ impl AbortHandle {
         AbortHandle(Arc::new(Mutex::new(Some(Cut::Gloo(links)))))
     }
 
+    /// A handle that ends nothing.
+    pub(crate) fn idle() -> Self {
+        AbortHandle(Arc::new(Mutex::new(None)))
+    }
+
     pub(crate) fn nccl(group: SharedGroup) -> Self {
         AbortHandle(Arc::new(Mutex::new(Some(Cut::Nccl(group)))))
     }

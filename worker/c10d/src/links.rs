@@ -36,6 +36,16 @@ impl Snapshot {
         };
         Ok(Links(connections()?.into_iter().filter(|(ends, _)| is_link(ends)).map(|(_, stream)| stream).collect()))
     }
+
+    /// The connections to one address opened since.
+    ///
+    /// # Errors
+    ///
+    /// When the list of this process's descriptors can't be read.
+    pub(crate) fn opened_to(&self, address: SocketAddr) -> io::Result<Links> {
+        let is_link = |ends: &(SocketAddr, SocketAddr)| ends.1 == address && !self.0.contains(ends);
+        Ok(Links(connections()?.into_iter().filter(|(ends, _)| is_link(ends)).map(|(_, stream)| stream).collect()))
+    }
 }
 
 /// Duplicates of the sockets that connect this rank to its peers.

@@ -1,6 +1,8 @@
 //! The key-value store through which the ranks of a group find each other.
 
+use crate::AbortHandle;
 use crate::ffi;
+use crate::links::Snapshot;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
@@ -61,6 +63,7 @@ pub enum StoreError {
 pub struct TcpStore {
     root: Store,
     address: SocketAddr,
+    abort: AbortHandle,
 }
 
 impl TcpStore {
@@ -92,7 +95,7 @@ impl TcpStore {
         };
         served
             .and_then(|()| Store::adopt(store, bound.port()))
-            .map(|root| TcpStore { root, address: bound })
+            .map(|root| TcpStore { root, address: bound, abort: AbortHandle::idle() })
             .map_err(|reason| StoreError::Serve { address: bound, reason })
     }
 
@@ -103,6 +106,8 @@ impl TcpStore {
     /// [`StoreError::Connect`] when nobody answers in time.
     pub fn connect(address: SocketAddr, timeout: Duration) -> Result<Self, StoreError> {
         let host = address.ip().to_string();
+        let failed = |reason| StoreError::Connect { address, timeout, reason };
+        let before = Snapshot::take().map_err(|error| failed(error.to_string()))?;
         let mut store = ptr::null_mut();
         // SAFETY: `host` outlives the call, and `store` is written only on success.
         let connected = unsafe {
@@ -115,8 +120,17 @@ impl TcpStore {
         };
         connected
             .and_then(|()| Store::adopt(store, address.port()))
-            .map(|root| TcpStore { root, address })
-            .map_err(|reason| StoreError::Connect { address, timeout, reason })
+            .and_then(|root| {
+                let links = before.opened_to(address).map_err(|error| error.to_string())?;
+                Ok(TcpStore { root, address, abort: AbortHandle::gloo(links) })
+            })
+            .map_err(failed)
+    }
+
+    /// What another thread needs to end a call that waits for the server, which may be silent. Of the process that serves it, nothing:
+    /// it answers itself.
+    pub fn abort_handle(&self) -> AbortHandle {
+        self.abort.clone()
     }
 
     /// Where the store listens.

@@ -77,3 +77,21 @@ fn a_key_that_never_comes_is_named() {
         assert!(error.to_string().contains("cannot wait for key `ghost`"), "{error}");
     }
 }
+
+#[test]
+fn who_waits_for_a_store_can_be_freed() {
+    let server = TcpStore::serve(LOOPBACK).unwrap();
+    let client = TcpStore::connect(server.address(), Duration::from_secs(5)).unwrap();
+    let handle = client.abort_handle();
+    let begun = Instant::now();
+    let free = std::thread::spawn(move || {
+        std::thread::sleep(SHORT);
+        handle.abort();
+    });
+    assert!(client.root().get("ghost", Duration::from_secs(60)).is_err());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    free.join().unwrap();
+    // The server, and its other clients, go on.
+    assert_eq!(server.root().add("count", 1).unwrap(), 1);
+    assert_eq!(TcpStore::connect(server.address(), Duration::from_secs(5)).unwrap().root().add("count", 1).unwrap(), 2);
+}

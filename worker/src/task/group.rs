@@ -110,6 +110,10 @@ impl<'a> Meeting<'a> {
         let generation = Generation(membership.generation);
         let store = if rank == 0 { None } else { Some(connect(&membership.store_address)?) };
         tracing::info!(%generation, rank, world_size, store = %membership.store_address, "joining");
+        if let Some(store) = &store {
+            // The first rank may fall silent before all have met.
+            self.context.control.guard(generation, store.abort_handle());
+        }
         let keys = store.as_ref().unwrap_or(&self.own).with_prefix(&format!("{}/{generation}", self.context.id.job));
         let keys = keys.map_err(first_is_missing)?;
         self.wait_for_all(&keys, generation, (rank, world_size))?;

@@ -231,7 +231,7 @@ impl Job {
 
     /// Somebody was waited for in vain.
     pub(super) fn overdue(&mut self, now: MonoTime, mut gang: Gang, effects: &mut Effects) -> JobState {
-        if let Some(Short { since, why }) = &gang.short
+        if let Some(Short { since, why }) = gang.waits_for_slots()
             && since.after(super::REJOIN_TIMEOUT) <= now
         {
             let why = why.clone();

@@ -7,7 +7,7 @@ use super::{
     FRUITLESS_ATTEMPTS, Job, JobState, LOST_WORKER_PAUSE, Outcome, RETRY_PAUSES, STOPS_KEPT, Stop, StopReason, Use,
 };
 use crate::device::Device;
-use crate::effect::{Command, Effects, EvictReason, Fact, Record, Start};
+use crate::effect::{Command, Effects, EvictReason, Fact, Membership, Record, Start};
 use crate::event::Progress;
 use crate::failure::{Cause, Failure};
 use crate::gang::{End, Gang, MemberState, Spent};
@@ -192,6 +192,8 @@ impl Job {
                 effects.send(&slot.worker, task, Command::Stop { reason: "it is not needed any more".to_owned() });
             }
             (_, Some(membership)) if membership.ranks.contains(&task) => {
+                // It may have missed more than one, and wait for somebody who is no longer a rank.
+                let membership = Membership { urgent: true, ..membership };
                 effects.send(&slot.worker, task, Command::Membership(membership));
             }
             _ => {}
