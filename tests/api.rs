@@ -253,14 +253,15 @@ fn a_client_says_what_keeps_it_from_a_coordinator_and_shows_no_token() {
     let [list, describe] = told(&[("VISMAE_CA", &ca)], &[]);
     assert!(list.0 == Some(6) && list.1.starts_with("UNAUTHENTICATED: "), "{list:?}");
     assert_eq!(describe.0, Some(0), "{describe:?}");
-    let cases: [(&[(&str, &str)], &[&str], i32, &str); 5] = [
-        (&[("VISMAE_TOKEN", &eve)], &[], 3, "CERTIFICATE_VERIFY_FAILED"),
-        (&[("VISMAE_TOKEN", &eve)], &elsewhere, 2, "in plain text"),
-        (&[("VISMAE_CA", &ca)], &elsewhere, 2, "is for `https://`"),
-        (&[], &["--ca", "no/such/ca.pem"], 2, "`no/such/ca.pem`: No such file"),
-        (&[], &["--coordinator", without_scheme], 2, "expected one such as `https://"),
+    struct Case<'a>(&'a [(&'a str, &'a str)], &'a [&'a str], i32, &'a str);
+    let cases = [
+        Case(&[("VISMAE_TOKEN", &eve)], &[], 3, "CERTIFICATE_VERIFY_FAILED"),
+        Case(&[("VISMAE_TOKEN", &eve)], &elsewhere, 2, "in plain text"),
+        Case(&[("VISMAE_CA", &ca)], &elsewhere, 2, "is for `https://`"),
+        Case(&[], &["--ca", "no/such/ca.pem"], 2, "`no/such/ca.pem`: No such file"),
+        Case(&[], &["--coordinator", without_scheme], 2, "expected one such as `https://"),
     ];
-    for (environment, options, code, words) in cases {
+    for Case(environment, options, code, words) in cases {
         for said in told(environment, options) {
             assert!(said.0 == Some(code) && said.1.contains(words), "no {code} and `{words}` in {said:?}");
         }

@@ -14,7 +14,7 @@ const STAGES: [(&str, &[&str]); 4] = [
     // End-to-end tests start the two binaries as they are installed.
     // With the features of the whole workspace: for a part of it the dependencies would be built once more.
     ("binaries", &["build", "--workspace", "--bins", "--locked"]),
-    ("tests", &["test", "--workspace", "--locked"]),
+    ("tests", &["test", "--workspace", "--locked", "--no-fail-fast"]),
 ];
 
 /// Runs every stage; the exit code tells whether all passed.

@@ -43,7 +43,7 @@ impl Snapshot {
     ///
     /// When the list of this process's descriptors can't be read.
     pub(crate) fn opened_to(&self, address: SocketAddr) -> io::Result<Links> {
-        let is_link = |ends: &(SocketAddr, SocketAddr)| ends.1 == address && !self.0.contains(ends);
+        let is_link = |ends: &(SocketAddr, SocketAddr)| same(ends.1, address) && !self.0.contains(ends);
         Ok(Links(connections()?.into_iter().filter(|(ends, _)| is_link(ends)).map(|(_, stream)| stream).collect()))
     }
 }
@@ -79,6 +79,11 @@ fn connections() -> io::Result<Vec<((SocketAddr, SocketAddr), TcpStream)>> {
         }
     }
     Ok(found)
+}
+
+/// Whether two addresses are one; libtorch reaches IPv4 through sockets of IPv6.
+fn same(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port() && one.ip().to_canonical() == other.ip().to_canonical()
 }
 
 /// A duplicate of any descriptor; only a connected internet socket will answer for both of its addresses.

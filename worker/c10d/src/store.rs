@@ -127,8 +127,9 @@ impl TcpStore {
             .map_err(failed)
     }
 
-    /// What another thread needs to end a call that waits for the server, which may be silent. Of the process that serves it, nothing:
-    /// it answers itself.
+    /// What another thread needs to end a call that waits for the server, which may be silent.
+    ///
+    /// In the process that serves the store it does nothing.
     pub fn abort_handle(&self) -> AbortHandle {
         self.abort.clone()
     }

@@ -175,7 +175,7 @@ impl Job {
         (missing, reason): (&[u32], &str),
         effects: &mut Effects,
     ) -> JobState {
-        if !gang.is_elastic() && !gang.formation.as_ref().is_some_and(|formed| formed.generation == generation) {
+        if !gang.is_elastic() && gang.formation.as_ref().is_none_or(|formed| formed.generation != generation) {
             return JobState::Running(gang);
         }
         gang.exclude(member, false);

@@ -177,11 +177,11 @@ impl Cluster {
 
     /// The ranks of the last membership that was sent, and whether it is urgent.
     pub(crate) fn membership(&self) -> (Vec<String>, bool) {
-        let memberships = self.last.send.iter().filter_map(|dispatch| match &dispatch.command {
+        let mut memberships = self.last.send.iter().filter_map(|dispatch| match &dispatch.command {
             Command::Membership(membership) => Some(membership),
             _ => None,
         });
-        let membership = memberships.last().unwrap();
+        let membership = memberships.next_back().unwrap();
         (membership.ranks.iter().map(ToString::to_string).collect(), membership.urgent)
     }
 
