@@ -9,7 +9,7 @@ use crate::device::{Device, DeviceKind, PerKind};
 use crate::ids::{SlotId, WorkerId};
 use crate::spec::Demand;
 
-pub(crate) use room::{Ask, Right, Room, Taken};
+pub(crate) use room::{Ask, Claimed, Right, Room, Taken};
 pub(crate) use victims::{Candidate, Shortage, victims};
 
 /// A slot and its device.

@@ -243,6 +243,26 @@ fn who_may_not_go_first_has_nobody_stopped() {
 }
 
 #[test]
+fn a_borrower_does_not_start_again_before_the_one_it_was_stopped_for() {
+    let mut cluster = Cluster::new();
+    cluster.join("w0", 4);
+    cluster.namespace("left", quota(0, Borrowing::Unlimited)).unwrap();
+    cluster.namespace("right", quota(3, Borrowing::Never)).unwrap();
+    cluster.submit(of("right", "short", 2, 0));
+    cluster.submit(of("left", "old", 2, 0));
+    (0..2).for_each(|member| cluster.ready(&format!("short.a/0/{member}")));
+    cluster.succeed("short.a/0/0");
+    cluster.sent();
+    // One member of `short` has been told to stop and has not done so yet: its quota is on its way back, and is not back.
+    cluster.submit(of("right", "next", 3, 0));
+    assert_eq!(cluster.sent(), ["stop old.a/0/0", "stop old.a/0/1"]);
+    (0..2).for_each(|member| cluster.stopped(&format!("old.a/0/{member}")));
+    assert_eq!(cluster.sent(), Vec::<String>::new(), "`old` is not let in again");
+    cluster.stopped("short.a/0/1");
+    assert_eq!(cluster.sent(), ["start next.a/0/0 w0#0", "start next.a/0/1 w0#1", "start next.a/0/2 w0#2"]);
+}
+
+#[test]
 fn a_request_is_known_in_its_namespace_only() {
     let mut cluster = shared(Borrowing::Never);
     let one = cluster.try_submit(of("left", "p", 1, 0), Some(7)).unwrap();

@@ -146,21 +146,18 @@ impl Coordinator {
             }
         }
         running.sort_by(|one, other| one.order().cmp(&other.order()));
-        let mut used = self.used();
-        let mut free = PerKind::default();
+        let (mut used, mut free) = (self.used(), PerKind::default());
+        for (namespace, slots) in self.returning() {
+            if let Some(used) = used.get_mut(&namespace) {
+                *used = used.minus(slots);
+            }
+        }
         for holder in &stopping {
             free = free.plus(self.frees(job, holder.gang, room));
-            if let Some(used) = used.get_mut(&holder.pipeline.namespace) {
-                *used = used.minus(holder.gang.holds());
-            }
         }
         for holder in &running {
             let leaving = holder.gang.leaving().map(|(_, member, _)| (member.slot.clone(), member.device));
-            let leaving: Vec<_> = leaving.collect();
-            free = free.plus(self.usable(job, leaving.iter().cloned(), room));
-            if let Some(used) = used.get_mut(&holder.pipeline.namespace) {
-                *used = used.minus(PerKind::count(leaving.iter().map(|(_, device)| *device)));
-            }
+            free = free.plus(self.usable(job, leaving, room));
         }
         let peers = running.iter().filter(|holder| holder.pipeline.namespace == pipeline.namespace);
         let (lower, spare) = (peers.clone(), peers);

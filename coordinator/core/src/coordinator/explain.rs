@@ -22,7 +22,7 @@ impl Coordinator {
     pub fn explain(&self, id: &JobId) -> Option<Explanation> {
         let pipeline = self.pipeline(&id.pipeline)?;
         let job = pipeline.job(&id.name)?;
-        let mut room = Room::new(self.workers.values(), self.used(), self.owed());
+        let mut room = self.room();
         let placement = &job.spec.placement;
         let slots = Slots { present: room.present(), matching: room.admitted(placement), free: room.free(placement) };
         let mut holders: Vec<(JobId, u32)> = self

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::Coordinator;
 use crate::device::PerKind;
 use crate::effect::{Effects, NamespaceError, Record};
+use crate::gang::Gang;
 use crate::ids::NamespaceName;
+use crate::job::JobState;
 use crate::namespace::{Limits, Namespace, NamespaceChange, Usage};
 use crate::pipeline::{Pipeline, Turn};
 
@@ -92,20 +94,34 @@ impl Coordinator {
 
     /// The slots that each namespace holds.
     pub(super) fn used(&self) -> BTreeMap<NamespaceName, PerKind<u32>> {
-        let mut used: BTreeMap<NamespaceName, PerKind<u32>> = BTreeMap::new();
+        self.by_namespace(|state| state.gang().map(Gang::holds))
+    }
+
+    /// Those of them that come back without another word: what holds them is stopping.
+    pub(super) fn returning(&self) -> BTreeMap<NamespaceName, PerKind<u32>> {
+        self.by_namespace(|state| match state {
+            JobState::Stopping { gang, .. } => Some(gang.holds()),
+            JobState::Running(gang) => Some(PerKind::count(gang.leaving().map(|(_, member, _)| member.device))),
+            JobState::Waiting(_) | JobState::Over { .. } => None,
+        })
+    }
+
+    /// What some slots of its jobs add up to, for each namespace that has any such.
+    fn by_namespace(&self, slots: impl Fn(&JobState) -> Option<PerKind<u32>>) -> BTreeMap<NamespaceName, PerKind<u32>> {
+        let mut sums: BTreeMap<NamespaceName, PerKind<u32>> = BTreeMap::new();
         for pipeline in self.begun.iter().filter_map(|turn| self.pipelines.get(&turn.number)) {
-            let held = pipeline.jobs.iter().filter_map(|job| job.state.gang());
-            let held = held.fold(PerKind::default(), |all, gang| gang.holds().plus(all));
+            let held = pipeline.jobs.iter().filter_map(|job| slots(&job.state));
+            let held = held.fold(PerKind::default(), PerKind::plus);
             if held != PerKind::default() {
-                match used.get_mut(&pipeline.namespace) {
-                    Some(all) => *all = all.plus(held),
+                match sums.get_mut(&pipeline.namespace) {
+                    Some(sum) => *sum = sum.plus(held),
                     None => {
-                        used.insert(pipeline.namespace.clone(), held);
+                        sums.insert(pipeline.namespace.clone(), held);
                     }
                 }
             }
         }
-        used
+        sums
     }
 
     /// How many pipelines of a namespace wait for their first slot.

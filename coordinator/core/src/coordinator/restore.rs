@@ -1,6 +1,6 @@
 //! A coordinator that takes over from an earlier one: what the records say, and the workers that come back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Coordinator;
@@ -165,9 +165,10 @@ impl Coordinator {
     }
 
     /// Takes back ranks that were given up when their worker was: they hold what they had come to, and the rest of their group may
-    /// have gone on without them.
+    /// have gone on without them. One whose slot has been given to another is over, and its agent was not told yet.
     fn revive(&mut self, now: MonoTime, worker: &WorkerId, held: &[HeldTask], effects: &mut Effects) {
-        for HeldTask { task, slot } in held {
+        let given: BTreeSet<u32> = self.expected_on(worker).into_iter().map(|(_, slot)| slot).collect();
+        for HeldTask { task, slot } in held.iter().filter(|held| !given.contains(&held.slot)) {
             let devices = self.workers.get(worker).map(|worker| &worker.slots);
             let device = devices.and_then(|slots| slots.get(*slot as usize)).map(|slot| slot.device);
             let (Some(device), Some(job)) = (device, self.job_mut(&task.job)) else { continue };

@@ -7,7 +7,7 @@ use crate::ids::{JobId, TaskId};
 use crate::job::{Input, JobState};
 use crate::pipeline::Turn;
 use crate::reason::Reason;
-use crate::schedule::{Ask, Right, Room, Taken};
+use crate::schedule::{Ask, Claimed, Right, Room, Taken};
 use crate::time::MonoTime;
 
 impl Coordinator {
@@ -33,7 +33,7 @@ impl Coordinator {
             }
             _ => {
                 let all: Vec<Turn> = self.open.iter().copied().collect();
-                let mut room = Room::new(self.workers.values(), self.used(), self.owed());
+                let mut room = self.room();
                 self.replenish(now, &mut room, effects);
                 self.schedule(now, room, &all, effects);
                 if let Some(mut room) = self.room.take() {
@@ -42,6 +42,11 @@ impl Coordinator {
                 }
             }
         }
+    }
+
+    /// The slots that take tasks, as they are now.
+    pub(super) fn room(&self) -> Room {
+        Room::new(self.workers.values(), Claimed { used: self.used(), returning: self.returning(), owed: self.owed() })
     }
 
     /// The turn of a job.

@@ -23,10 +23,7 @@ pub(crate) struct Room {
     admitted: BTreeMap<Placement, PerKind<u32>>,
     /// The slots there are of workers that have labels, and the labels.
     labelled: Vec<(Device, Arc<Labels>)>,
-    /// What each namespace uses.
-    used: BTreeMap<NamespaceName, PerKind<u32>>,
-    /// Jobs that gangs are stopping for: what these free is theirs.
-    owed: BTreeSet<JobId>,
+    claimed: Claimed,
     /// Jobs that wait for slots which others will free, in the order of their turns. No later job takes a slot that one of them can
     /// use before it, or a gang would starve.
     pub(crate) claims: Vec<Claim>,
@@ -35,6 +32,17 @@ pub(crate) struct Room {
     /// For a namespace, the first of its jobs that has found too little quota of its own: later ones may borrow after it, and not
     /// overtake it.
     deferred: BTreeMap<NamespaceName, JobId>,
+}
+
+/// What of the slots is used, and what becomes of that.
+#[derive(Debug, Default)]
+pub(crate) struct Claimed {
+    /// What each namespace uses.
+    pub(crate) used: BTreeMap<NamespaceName, PerKind<u32>>,
+    /// What each namespace uses that comes back without another word.
+    pub(crate) returning: BTreeMap<NamespaceName, PerKind<u32>>,
+    /// Jobs that gangs are stopping for: what these free is theirs.
+    pub(crate) owed: BTreeSet<JobId>,
 }
 
 /// A job that waits for slots which others will free.
@@ -84,13 +92,9 @@ pub(crate) enum Taken {
 }
 
 impl Room {
-    /// The slots of these workers, while namespaces use so much, and gangs are stopping for some jobs.
-    pub(crate) fn new<'a>(
-        workers: impl Iterator<Item = &'a Worker>,
-        used: BTreeMap<NamespaceName, PerKind<u32>>,
-        owed: BTreeSet<JobId>,
-    ) -> Self {
-        let mut room = Self { used, owed, ..Self::default() };
+    /// The slots of these workers.
+    pub(crate) fn new<'a>(workers: impl Iterator<Item = &'a Worker>, claimed: Claimed) -> Self {
+        let mut room = Self { claimed, ..Self::default() };
         for worker in workers.filter(|worker| worker.state == WorkerState::Active) {
             if !worker.labels.is_empty() {
                 room.labels.insert(worker.lease.worker.clone(), worker.labels.clone());
@@ -135,10 +139,16 @@ impl Room {
             return Taken::Nothing(Reason::Behind { job: ahead.clone() });
         }
         let used = self.used(ask.namespace);
-        let left = ask.most.minus(used);
-        let has_quota = suffices(ask.demand, PerKind::of(|kind| *left.get(kind).min(admitted.get(kind))));
-        // Whoever is owed slots has a claim before its quota is back: others that took them meanwhile would have to give them back.
-        if !has_quota && !self.is_owed(ask.job) {
+        let suffices =
+            |left: PerKind<u32>| suffices(ask.demand, PerKind::of(|kind| *left.get(kind).min(admitted.get(kind))));
+        // Whoever is owed slots, or only waits for quota that is on its way, has a claim before the quota is back, and may borrow until
+        // then: others that took the slots meanwhile would have to give them back.
+        let returning = self.claimed.returning.get(ask.namespace).copied().unwrap_or_default();
+        let is_expected = self.is_owed(ask.job) || suffices(ask.most.minus(used.minus(returning)));
+        let by_right = ask.most.minus(used);
+        let left = if is_expected && !suffices(by_right) { ask.ceiling.minus(used) } else { by_right };
+        let has_quota = suffices(left);
+        if !has_quota && !is_expected {
             if ask.right == Right::Own {
                 self.deferred.entry(ask.namespace.clone()).or_insert_with(|| ask.job.clone());
                 return Taken::Later;
@@ -167,7 +177,7 @@ impl Room {
         };
         self.free.retain(|seat| !seats.contains(seat));
         let now = used.plus(PerKind::count(seats.iter().map(|(_, device)| *device)));
-        self.used.insert(ask.namespace.clone(), now);
+        self.claimed.used.insert(ask.namespace.clone(), now);
         Taken::Seats(seats)
     }
 
@@ -186,7 +196,7 @@ impl Room {
         let demand = Demand::Crew { at_most: count.min(left) };
         let seats = solve(demand, &usable, UNLIMITED).unwrap_or_default();
         self.free.retain(|seat| !seats.contains(seat));
-        self.used.insert(namespace.clone(), used.plus(PerKind::count(seats.iter().map(|(_, device)| *device))));
+        self.claimed.used.insert(namespace.clone(), used.plus(PerKind::count(seats.iter().map(|(_, device)| *device))));
         seats
     }
 
@@ -202,18 +212,18 @@ impl Room {
 
     /// Whether gangs are stopping for a job.
     pub(crate) fn is_owed(&self, job: &JobId) -> bool {
-        self.owed.contains(job)
+        self.claimed.owed.contains(job)
     }
 
     /// What a namespace uses.
     pub(crate) fn used(&self, namespace: &NamespaceName) -> PerKind<u32> {
-        self.used.get(namespace).copied().unwrap_or_default()
+        self.claimed.used.get(namespace).copied().unwrap_or_default()
     }
 
     /// Free slots without labels, of so many.
     #[cfg(test)]
     pub(crate) fn of(free: Vec<Seat>, present: PerKind<u32>, used: BTreeMap<NamespaceName, PerKind<u32>>) -> Self {
-        Self { free, present, used, ..Self::default() }
+        Self { free, present, claimed: Claimed { used, ..Claimed::default() }, ..Self::default() }
     }
 
     /// The slots there are.

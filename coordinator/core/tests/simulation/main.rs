@@ -33,7 +33,7 @@ fn recorded(moves: &[(u8, u16)]) -> (World, String) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(400), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(400))]
 
     #[test]
     fn every_history_keeps_the_rules_and_comes_to_an_end(moves in prop::collection::vec((0_u8..64, any::<u16>()), 0..250)) {
@@ -46,13 +46,20 @@ proptest! {
     }
 }
 
-/// How many histories are tried of each sort: as many as `VISMAE_SIMULATION_CASES` says, or a number that is soon done.
-fn cases(otherwise: u32) -> u32 {
-    std::env::var("VISMAE_SIMULATION_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(otherwise)
+/// As many histories as `VISMAE_SIMULATION_CASES` says, or a number that is soon done.
+fn config(otherwise: u32) -> ProptestConfig {
+    let asked = std::env::var("VISMAE_SIMULATION_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig {
+        cases: asked.unwrap_or(otherwise),
+        failure_persistence: None,
+        // Milliseconds: a history that never comes to rest takes long each time.
+        max_shrink_time: 60_000,
+        ..ProptestConfig::default()
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(10), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(10))]
 
     #[test]
     fn a_hundred_workers_keep_the_rules_too(moves in prop::collection::vec((0_u8..64, any::<u16>()), 0..400)) {
