@@ -167,14 +167,18 @@ async fn an_s3_server_passes_the_suite_in_any_weather() {
     let Some(server) = S3::start() else { return };
     let (_folder, _, expected) = clean().await;
     assert_eq!(suite(&bucket(server.port(), "calm", PATIENCE)).await, expected);
+    let planned: BTreeSet<Fault> = weather().into_iter().map(|rule| rule.fault).collect();
     let mut met = BTreeSet::new();
-    for seed in 1..4 {
+    // How many requests there are, and so which of them meet a fault, differs from run to run.
+    for seed in 1.. {
         let proxy = Proxy::start(server.port(), Faults::new(seed, weather())).await;
         assert_eq!(suite(&bucket(proxy.port, &format!("seed{seed}"), PATIENCE)).await, expected, "seed {seed}");
         met.extend(proxy.faults.met().into_keys());
+        if seed >= 3 && met == planned {
+            break;
+        }
+        assert!(seed < 12, "a fault that never happened proves nothing: met {met:?} of {planned:?}");
     }
-    let planned: BTreeSet<Fault> = weather().into_iter().map(|rule| rule.fault).collect();
-    assert_eq!(met, planned, "a fault that never happened proves nothing");
 }
 
 #[tokio::test(flavor = "multi_thread")]

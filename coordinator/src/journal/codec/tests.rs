@@ -121,7 +121,8 @@ fn what_a_job_has_spent_and_how_it_was_stopped_reads_back_as_it_was() {
     let stop = |attempt, why| Stop { attempt, at: at(8), why };
     let all = vec![stop(0, StopReason::Suspended), stop(1, StopReason::Failed(failure(Cause::Crash)))];
     let times = Spent { starting: Duration::from_secs(3), working: Duration::from_millis(4500) };
-    let gang = Gang { seated: at(1), began: Some(at(4)), spent: times, ..gang(Demand::group(6)) };
+    let gang =
+        Gang { seated: at(1), recruits_after: at(1), began: Some(at(4)), spent: times, ..gang(Demand::group(6)) };
     let mut record = job(JobState::Running(gang));
     if let Record::Job { since, ledger, stops, .. } = &mut record {
         (*since, *ledger, *stops) = (Some(at(6)), spent, all);
@@ -199,10 +200,34 @@ fn what_the_first_form_holds_is_still_read() {
     let pipeline = Key::parse("pipeline/demo").unwrap();
     assert_eq!(decode(pipeline, &hex(include_str!("form_1_pipeline.hex"))).unwrap(), golden_pipeline());
     let running = Key::parse("job/demo.pretrain").unwrap();
-    let expected = job(JobState::Running(gang(Demand::group(6))));
+    let expected = job(JobState::Running(first_gang()));
     assert_eq!(decode(running, &hex(include_str!("form_1_job.hex"))).unwrap(), expected);
     let kept = Key::parse("namespace/radiology").unwrap();
     assert_eq!(decode(kept, &hex("0808 2004 2864 3003")).unwrap(), namespace(Borrowing::UpTo(4)));
+}
+
+/// What the first version could say of [`gang`]: members came and went all together.
+fn first_gang() -> Gang {
+    let gang = gang(Demand::group(6));
+    let then = |member: Member| Member {
+        state: match member.state {
+            MemberState::Ready { store_address, .. } => MemberState::Ready { store_address, excluded: false },
+            state => state,
+        },
+        seated: at(3),
+        since: at(3),
+        joined: None,
+        ..member
+    };
+    Gang {
+        members: (0..6).zip(gang.members.into_values().map(then)).collect(),
+        next_member: 6,
+        formation: Some(Formation { generation: Generation(4), ranks: (0..6).collect(), urgent: false }),
+        setbacks: 0,
+        short: None,
+        unlucky: 0,
+        ..gang
+    }
 }
 
 fn golden_pipeline() -> Record {
