@@ -39,7 +39,36 @@ struct Summary {
     high: f64,
 }
 
+/// The score that a page is opened for.
+pub(super) struct Headline {
+    /// What its runs are called.
+    pub(super) name: String,
+    /// The mean over the runs with the most labels.
+    pub(super) score: f64,
+    pub(super) runs: usize,
+    pub(super) is_baseline: bool,
+    /// The same of the first runs from random weights, unless it is theirs.
+    pub(super) baseline: Option<f64>,
+}
+
 impl<R: Finetuned> Comparison<'_, R> {
+    /// The score of the first runs from pre-trained weights, or of the first. No single one is picked where runs were repeated: the
+    /// luckiest would do for the rest.
+    pub(super) fn headline(&self) -> Option<Headline> {
+        let series = series(self);
+        let is_baseline = |series: &&Series<'_, '_, R>| series.groups[0].runs[0].is_baseline();
+        let lead = series.iter().find(|series| !is_baseline(series)).or(series.first())?;
+        let most = |series: &Series<'_, '_, R>| Some(series.groups.last()?.summary()?.mean);
+        let baseline = series.iter().find(is_baseline).filter(|_| !is_baseline(&lead)).and_then(most);
+        Some(Headline {
+            name: lead.name.clone(),
+            score: most(lead)?,
+            runs: lead.groups.last()?.runs.len(),
+            is_baseline: is_baseline(&lead),
+            baseline,
+        })
+    }
+
     /// One run of each series, with the most labels: what is worth a closer look than a score.
     pub(super) fn representatives(&self) -> Self {
         let chosen =

@@ -63,7 +63,7 @@ pub(super) fn chart(courses: &[Course<'_>], loss: &str, shape: Shape) -> Result<
         legend.push((course.ink, Stroke::Faint, format!("{}, train", course.name)));
     }
     let by_ratio = if y.is_logarithmic() { ", logarithmic" } else { "" };
-    let x = Axis::fixed(1.0, f64::from(epochs.max(2))).titled("epoch");
+    let x = Axis::fixed(1.0, f64::from(epochs.max(2))).whole().titled("epoch");
     let chart = Chart { label: "losses of fine-tuning over epochs".to_owned(), shape, x, y, marks };
     Ok(figure("Fine-tuning loss", format!("{loss}{by_ratio}, mean of an epoch"), &legend, &chart.draw()?))
 }

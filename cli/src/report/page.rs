@@ -90,8 +90,8 @@ fn segmented(gathered: &Gathered) -> Vec<Comparison<'_, Segmented>> {
 fn key_figures(gathered: &Gathered) -> Vec<tiles::Tile> {
     let mut figures: Vec<_> = gathered.corpora.iter().filter_map(tiles::corpus).collect();
     figures.extend(pretrained(gathered).flat_map(|(_, run)| tiles::pretrained(run)));
-    figures.extend(classified(gathered).iter().filter_map(|all| tiles::classified(&all.representatives())));
-    figures.extend(segmented(gathered).iter().filter_map(|all| tiles::segmented(&all.representatives())));
+    figures.extend(classified(gathered).iter().filter_map(tiles::finetuned));
+    figures.extend(segmented(gathered).iter().filter_map(tiles::finetuned));
     figures
 }
 

@@ -160,7 +160,7 @@ fn charts(run: &Pretrained) -> Result<Markup, ReportError> {
 
 fn step_axis(steps: &[StepRow]) -> Axis {
     let last = steps.last().map_or(1, |row| row.step.max(1));
-    Axis::fixed(0.0, last as f64).titled("step")
+    Axis::fixed(0.0, last as f64).whole().titled("step")
 }
 
 /// First steps of the epochs after the first.

@@ -193,6 +193,10 @@ async fn repeated_runs_are_shown_by_their_mean_and_spread_and_one_of_each_series
     let read = async |path: &str| String::from_utf8(store.get(path).await.unwrap().to_vec()).unwrap();
     let page = read(&location.page).await;
     assert!(page.contains("<h4>Label efficiency</h4>"));
+    // Of each two with the most labels, and not the better or the first of them.
+    let tile = "<dt>AUC, sweep-pretrain</dt><dd><strong>0.850</strong>\
+                <span>mean of 2 seeds, pre-trained; 0.425 from random weights (+0.425)</span></dd>";
+    assert!(page.contains(tile), "{}", &page[page.find("class=\"tiles\"").unwrap()..][..600]);
     let table = read("runs/demo/tables/classification-by-labels.csv").await;
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!(rows[0][..5], ["runs", "first weights", "labels", "seeds", "mean AUC"]);

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::comparison::{Comparison, Finetuned};
-use super::gather::{Corpus, Pretrained, Segmented};
+use super::efficiency::Headline;
+use super::gather::{Corpus, Pretrained};
 use super::number;
-use vismae_shards::runs::ClassifyResults;
 
 /// One key figure.
 pub(super) struct Tile {
@@ -44,27 +44,18 @@ pub(super) fn pretrained(run: &Pretrained) -> Vec<Tile> {
     tiles
 }
 
-/// How well classes are told apart.
-pub(super) fn classified(comparison: &Comparison<'_, ClassifyResults>) -> Option<Tile> {
-    versus("AUC", comparison, |run| run.auc)
-}
-
-/// How well masks overlap.
-pub(super) fn segmented(comparison: &Comparison<'_, Segmented>) -> Option<Tile> {
-    versus("Dice", comparison, |run| run.results.dice)
-}
-
-fn versus<R: Finetuned>(score: &str, comparison: &Comparison<'_, R>, of: fn(&R) -> Option<f64>) -> Option<Tile> {
-    let lead = comparison.lead();
-    let value = of(lead.run)?;
-    let note = match comparison.baseline().map(|baseline| of(baseline.run)) {
-        Some(Some(baseline)) => {
-            format!("pre-trained; {} from random weights ({})", number::score(baseline), number::gain(value - baseline))
+/// How well a task was learned; none without a score.
+pub(super) fn finetuned<R: Finetuned>(comparison: &Comparison<'_, R>) -> Option<Tile> {
+    let Headline { name, score, runs, is_baseline, baseline } = comparison.headline()?;
+    let mean = if runs > 1 { format!("mean of {runs} seeds, ") } else { String::new() };
+    let note = match baseline {
+        Some(baseline) => {
+            format!("pre-trained; {} from random weights ({})", number::score(baseline), number::gain(score - baseline))
         }
-        _ if lead.is_baseline() => "random weights; no pre-trained run beside it".to_owned(),
-        _ => "pre-trained; no run from random weights beside it".to_owned(),
+        None if is_baseline => "random weights; no pre-trained run beside it".to_owned(),
+        None => "pre-trained; no run from random weights beside it".to_owned(),
     };
-    Some(Tile { title: format!("{score}, {}", lead.name), value: number::score(value), note })
+    Some(Tile { title: format!("{}, {name}", R::SCORE), value: number::score(score), note: mean + &note })
 }
 
 fn epochs(count: u32) -> String {

@@ -20,6 +20,8 @@ pub(in crate::report) struct Axis {
     scale: Scale,
     low: f64,
     high: f64,
+    /// Whether what is counted comes in wholes, so that no tick stands between them.
+    whole: bool,
 }
 
 /// Ticks that an axis has room for.
@@ -28,7 +30,7 @@ const TICKS: f64 = 6.0;
 impl Axis {
     /// From one value to another.
     pub(in crate::report) fn fixed(low: f64, high: f64) -> Self {
-        Self { title: None, scale: Scale::Linear, low, high }
+        Self { title: None, scale: Scale::Linear, low, high, whole: false }
     }
 
     /// Just wide enough for the values, which are laid out by their ratios if they are positive and span more than
@@ -36,7 +38,7 @@ impl Axis {
     pub(in crate::report) fn around(values: impl Iterator<Item = f64>, ratio: f64) -> Option<Self> {
         let (low, high) = extent(values)?;
         let scale = if low > 0.0 && high / low > ratio { Scale::Logarithmic } else { Scale::Linear };
-        let mut axis = Self { title: None, scale, low, high };
+        let mut axis = Self { title: None, scale, low, high, whole: false };
         let (from, to) = (axis.position(low), axis.position(high));
         let margin = if to > from { (to - from) * 0.05 } else { from.abs().max(1.0) * 0.1 };
         (axis.low, axis.high) = (axis.value(from - margin), axis.value(to + margin));
@@ -52,6 +54,11 @@ impl Axis {
     /// With words under it.
     pub(in crate::report) fn titled(self, title: &'static str) -> Self {
         Self { title: Some(title), ..self }
+    }
+
+    /// Of what comes in wholes.
+    pub(in crate::report) fn whole(self) -> Self {
+        Self { whole: true, ..self }
     }
 
     /// The words under it.
@@ -101,13 +108,18 @@ impl Axis {
         if magnitude < (self.high - self.low).abs() * 1e-9 {
             return "0".to_owned();
         }
-        if magnitude >= 1e6 {
+        // Ticks at equal distances are written alike, as the largest of them.
+        let largest = match self.scale {
+            Scale::Linear => self.low.abs().max(self.high.abs()),
+            Scale::Logarithmic => magnitude,
+        };
+        if largest >= 1e6 {
             return format!("{}M", trimmed(value / 1e6, 3));
         }
-        if magnitude >= 1e4 {
+        if largest >= 1e4 {
             return format!("{}k", trimmed(value / 1e3, 3));
         }
-        if magnitude < 1e-3 {
+        if largest < 1e-3 || (self.scale == Scale::Linear && largest < 2e-3) {
             return format!("{value:.1e}").replace(".0e", "e");
         }
         trimmed(value, 4)
@@ -117,7 +129,7 @@ impl Axis {
         let rough = (self.high - self.low) / TICKS;
         let decade = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|round| round * decade).into_iter().find(|step| *step >= rough);
-        let step = step.unwrap_or(10.0 * decade);
+        let step = step.unwrap_or(10.0 * decade).max(if self.whole { 1.0 } else { 0.0 });
         let first = (self.low / step).ceil() as i64;
         let last = (self.high / step + 1e-9).floor() as i64;
         (first..=last).map(|index| index as f64 * step).collect()
@@ -181,8 +193,15 @@ mod tests {
     #[test]
     fn ticks_are_round_numbers_inside_the_range() {
         assert_eq!(labels(&Axis::fixed(0.0, 1.0)), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
-        assert_eq!(labels(&Axis::fixed(0.0, 23_000.0)), ["0", "5000", "10k", "15k", "20k"]);
-        assert_eq!(labels(&Axis::fixed(0.0, 1.05e-3)), ["0", "2e-4", "4e-4", "6e-4", "8e-4", "0.001"]);
+        assert_eq!(labels(&Axis::fixed(0.0, 23_000.0)), ["0", "5k", "10k", "15k", "20k"]);
+        assert_eq!(labels(&Axis::fixed(0.0, 1.05e-3)), ["0", "2e-4", "4e-4", "6e-4", "8e-4", "1e-3"]);
+        assert_eq!(labels(&Axis::fixed(0.0, 3e-3)), ["0", "0.0005", "0.001", "0.0015", "0.002", "0.0025", "0.003"]);
+    }
+
+    #[test]
+    fn no_tick_stands_between_wholes() {
+        assert_eq!(labels(&Axis::fixed(1.0, 4.0).whole()), ["1", "2", "3", "4"]);
+        assert_eq!(labels(&Axis::fixed(0.0, 80.0).whole()), labels(&Axis::fixed(0.0, 80.0)));
     }
 
     #[test]
