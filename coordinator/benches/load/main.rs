@@ -6,10 +6,12 @@
 mod agents;
 mod churn;
 mod decide;
+mod finished;
 mod jobs;
 mod process;
 
 use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -72,6 +74,23 @@ enum Command {
         #[arg(long)]
         restart: bool,
     },
+    /// Writes finished pipelines of one job into a state, as a coordinator leaves it that is killed
+    Fill {
+        /// The folder that `vismae up --state` gets
+        state: PathBuf,
+        /// How many
+        pipelines: usize,
+    },
+    /// Asks for a finished pipeline until a coordinator answers
+    Ask {
+        /// Its name
+        name: String,
+    },
+    /// Takes up a state in this process
+    TakeUp {
+        /// The folder that `vismae up --state` gets
+        state: PathBuf,
+    },
     /// From a submission to the start at an agent with a free slot
     Start {
         /// One after the other
@@ -90,6 +109,9 @@ async fn main() -> ExitCode {
         Command::Paced { rate, seconds } => jobs::paced(&url, rate, Duration::from_secs(seconds)).await,
         Command::Decide { workers, waiting } => decide::run(workers, waiting),
         Command::Churn { seconds, rate, restart } => churn::run(seconds, rate, restart),
+        Command::Fill { state, pipelines } => finished::fill(&state, pipelines).await,
+        Command::Ask { name } => finished::ask(&url, &name).await,
+        Command::TakeUp { state } => finished::take_up(&state).await,
         Command::Start { pipelines } => jobs::start(&url, pipelines).await,
     };
     match outcome {

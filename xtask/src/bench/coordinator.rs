@@ -20,6 +20,9 @@ use crate::setup::{self, Ready};
 /// How long a coordinator may take to answer.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Finished jobs in the store of the last restart: as many as a coordinator remembers.
+const FINISHED: &str = "100000";
+
 /// What the measurement may be told.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -73,12 +76,15 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let coordinator = ground.start("queue")?;
     let restart = json!({ "seconds": began.elapsed().as_secs_f64() });
     drop(coordinator);
+
+    eprintln!("a restart with {FINISHED} finished jobs in the store");
+    let stored = ground.stored()?;
     ground.clear()?;
 
     let figures = json!({
         "cores": std::thread::available_parallelism().map_or(1, usize::from),
         "heartbeats": living, "start": starts, "paced": paced, "admit": admitted, "decide": decided, "churn": churn,
-        "finished": finished, "restart": restart,
+        "finished": finished, "restart": restart, "stored": stored,
     });
     if options.json {
         println!("{figures:#}")
@@ -160,6 +166,15 @@ fn table(options: &Options, figures: &Value) -> Result<Table> {
         1.0,
         Some(Bar::Below(3.0)),
     )?;
+    row(
+        format!("restart on a store with {FINISHED} finished jobs, until it answers for one, s"),
+        "stored",
+        &["seconds"],
+        1.0,
+        Some(Bar::Below(3.0)),
+    )?;
+    row("the reading of that store alone, s".to_owned(), "stored", &["parts", "read"], 1.0, None)?;
+    row("the core alone, taking up what was read, s".to_owned(), "stored", &["parts", "restore"], 1.0, None)?;
     Ok(table)
 }
 
@@ -175,15 +190,27 @@ impl Ground {
         Ok(ground)
     }
 
+    /// How soon a coordinator answers on a store with the records of finished jobs, which another one has left that was killed.
+    fn stored(&self) -> Result<Value> {
+        let state = self.folder.join("finished");
+        let alone = |words: &[&str]| {
+            let mut command = Command::new(&self.load);
+            command.arg(words[0]).arg(&state).args(&words[1..]);
+            once(command)
+        };
+        let written = alone(&["fill", FINISHED])?;
+        let last = written["last"].as_str().context("the last pipeline has no name")?;
+        let began = Instant::now();
+        let coordinator = self.spawn("finished")?;
+        self.load(&coordinator, &["ask", last])?;
+        let seconds = began.elapsed().as_secs_f64();
+        drop(coordinator);
+        Ok(json!({ "seconds": seconds, "written": written, "parts": alone(&["take-up"])? }))
+    }
+
     /// Starts a coordinator on a state and waits until it answers.
     fn start(&self, state: &str) -> Result<Coordinator> {
-        let (port, admin) = (free_port()?, free_port()?);
-        let url = format!("http://127.0.0.1:{port}");
-        let mut command = Command::new(&self.vismae);
-        command.args(["up", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")]);
-        command.arg("--state").arg(self.folder.join(state)).env("RUST_LOG", "warn");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("`vismae` cannot be started")?;
-        let mut coordinator = Coordinator { child, url };
+        let mut coordinator = self.spawn(state)?;
         let began = Instant::now();
         let asks = |url: &str| {
             let mut jobs = Command::new(&self.vismae);
@@ -200,6 +227,17 @@ impl Ground {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(coordinator)
+    }
+
+    /// Starts a coordinator on a state.
+    fn spawn(&self, state: &str) -> Result<Coordinator> {
+        let (port, admin) = (free_port()?, free_port()?);
+        let url = format!("http://127.0.0.1:{port}");
+        let mut command = Command::new(&self.vismae);
+        command.args(["up", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")]);
+        command.arg("--state").arg(self.folder.join(state)).env("RUST_LOG", "warn");
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("`vismae` cannot be started")?;
+        Ok(Coordinator { child, url })
     }
 
     fn load(&self, coordinator: &Coordinator, arguments: &[&str]) -> Result<Value> {
