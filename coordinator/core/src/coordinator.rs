@@ -25,7 +25,7 @@ use crate::time::MonoTime;
 use crate::worker::Worker;
 
 pub use ended::Ends;
-use namespaces::Tally;
+use namespaces::{Tally, first_revision};
 
 /// How many jobs are remembered after their pipelines are over; the pipeline that ended first is forgotten first, as a whole.
 pub const KEPT_JOBS: u32 = 100_000;
@@ -134,8 +134,9 @@ impl Coordinator {
                 effects.answer = Some(Answer::Pipeline(self.suspend(now, pipeline, false, effects)));
             }
             Event::UpdateNamespace { name, change, create, revision } => {
+                let first = create.then(|| first_revision(now));
                 effects.answer =
-                    Some(Answer::Namespace(self.update_namespace(name, &change, create, revision, effects)));
+                    Some(Answer::Namespace(self.update_namespace(name, &change, first, revision, effects)));
             }
             Event::DeleteNamespace { name, revision } => {
                 effects.answer = Some(Answer::Namespace(self.delete_namespace(name, revision, effects)));

@@ -167,6 +167,9 @@ fn a_namespace_has_a_revision_and_its_pipelines_keep_it() {
     cluster.cancel("p").unwrap();
     assert!(delete(&mut cluster, "left", None).is_ok());
     assert_eq!(cluster.last.persist, [Record::NamespaceDeleted { namespace: name("left") }]);
+    cluster.pass(Duration::from_millis(3));
+    let again = cluster.namespace("left", quota(2, Borrowing::Never)).unwrap();
+    assert!(again.revision > 2, "an earlier revision never comes again: {}", again.revision);
     let default = NamespaceName::default();
     assert_eq!(delete(&mut cluster, "default", None), Err(NamespaceError::Default { name: default }));
 }

@@ -43,6 +43,8 @@ pub fn namespace_update_from_wire(request: &v1::UpdateNamespaceRequest) -> Resul
     let mut fields = Fields::new(&mut violations);
     let wire = request.namespace.clone().unwrap_or_default();
     let paths = request.update_mask.as_ref().map_or(&[][..], |mask| &mask.paths);
+    // All of it, as when nothing is named.
+    let paths = if paths == ["*"] { &[] } else { paths };
     for path in paths.iter().filter(|path| !PATHS.contains(&path.as_str())) {
         fields.refuse::<()>("update_mask", format!("names `{path}`, expected some of `{}`", PATHS.join("`, `")));
     }

@@ -216,6 +216,8 @@ fn an_update_changes_what_its_mask_names_and_nothing_else() {
     let all = change(&[]);
     assert_eq!((all.quota, all.borrowing), (quota(Some(Some(4)), Some(None)), Some(Borrowing::UpTo(2))));
     assert_eq!(fields(update(&["usage", "quota"])), ["update_mask"]);
+    assert_eq!(fields(update(&["*", "quota"])), ["update_mask"]);
+    assert_eq!(change(&["*"]), change(&[]), "all of it");
     assert_eq!(
         fields(namespace_deletion_from_wire(&v1::DeleteNamespaceRequest { name: "A".into(), etag: "x".into() })),
         ["name", "etag"]

@@ -10,6 +10,7 @@ use crate::ids::NamespaceName;
 use crate::job::JobState;
 use crate::namespace::{Limits, Namespace, NamespaceChange, Usage};
 use crate::pipeline::{Pipeline, Turn};
+use crate::time::MonoTime;
 
 /// How many pipelines of a namespace are not over.
 #[derive(Debug, Default)]
@@ -43,23 +44,23 @@ impl Coordinator {
             .collect()
     }
 
-    /// Makes or changes a namespace.
+    /// Changes a namespace, or makes it if it may, with its first revision.
     pub(super) fn update_namespace(
         &mut self,
         name: NamespaceName,
         change: &NamespaceChange,
-        create: bool,
+        first: Option<u64>,
         revision: Option<u64>,
         effects: &mut Effects,
     ) -> Result<Namespace, NamespaceError> {
         let known = self.namespaces.get(&name);
-        let changed = match known {
-            Some(namespace) => {
+        let changed = match (known, first) {
+            (Some(namespace), _) => {
                 expect(namespace, revision)?;
                 namespace.changed(change)
             }
-            None if create => Namespace { revision: 1, ..Namespace::new(name.clone()).changed(change) },
-            None => return Err(NamespaceError::Unknown { name }),
+            (None, Some(revision)) => Namespace { revision, ..Namespace::new(name.clone()).changed(change) },
+            (None, None) => return Err(NamespaceError::Unknown { name }),
         };
         if known != Some(&changed) {
             effects.persist.push(Record::Namespace(changed.clone()));
@@ -160,6 +161,12 @@ impl Coordinator {
         }
         was_open
     }
+}
+
+/// The revision that a new namespace begins with: beyond those of an earlier one of its name, which had no more changes than
+/// milliseconds. Whoever has read that one must not change this one by mistake.
+pub(super) fn first_revision(now: MonoTime) -> u64 {
+    u64::try_from(now.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 fn expect(namespace: &Namespace, revision: Option<u64>) -> Result<(), NamespaceError> {
