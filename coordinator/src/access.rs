@@ -12,6 +12,7 @@ mod oidc;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
@@ -47,7 +48,7 @@ pub(crate) struct Access {
     tokens: HashMap<[u8; 32], Holder>,
     oidc: Option<Oidc>,
     stores: HashMap<String, Vec<StorePrefix>>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
 }
 
 #[derive(Debug)]
@@ -84,16 +85,39 @@ impl Access {
             stores.insert(namespace.clone(), prefixes?);
         }
         let oidc = file.oidc.as_ref().map(|oidc| Oidc::new(oidc, folder)).transpose()?;
-        Ok(Self { tokens, oidc, stores, limits: Limits::new(&file.limits) })
+        Ok(Self { tokens, oidc, stores, limits: Arc::new(Limits::new(&file.limits)) })
+    }
+
+    /// The same in place of an earlier one, whose counts and keys it goes on with where the file says nothing new about them.
+    pub(crate) fn after(mut self, last: &Self) -> Self {
+        if self.limits.are_as(&last.limits) {
+            self.limits = Arc::clone(&last.limits);
+        }
+        self.oidc = self.oidc.map(|oidc| match &last.oidc {
+            Some(last) => oidc.after(last),
+            None => oidc,
+        });
+        self
+    }
+
+    /// Who sends a token, where that takes no effort to find out.
+    pub(crate) fn recall(&self, token: &str, now: SystemTime) -> Option<(String, Grants)> {
+        match &self.oidc {
+            Some(oidc) if is_identity(token) => oidc.recall(token, now),
+            _ => self.holder(token, now).ok(),
+        }
     }
 
     /// Who sends a token. One with dots is taken for an identity token, any other for one of the file.
     pub(crate) async fn identify(&self, token: &str, now: SystemTime) -> Result<(String, Grants), Unknown> {
-        if let (Some(oidc), 2) = (&self.oidc, token.matches('.').count()) {
-            return oidc.identify(token).await;
+        match &self.oidc {
+            Some(oidc) if is_identity(token) => oidc.identify(token, now).await,
+            _ => self.holder(token, now),
         }
-        let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        let holder = self.tokens.get(&digest).ok_or(Unknown::Token)?;
+    }
+
+    fn holder(&self, token: &str, now: SystemTime) -> Result<(String, Grants), Unknown> {
+        let holder = self.tokens.get(&digest(token)).ok_or(Unknown::Token)?;
         if holder.expires.is_some_and(|expires| expires <= now) {
             return Err(Unknown::Expired(holder.name.clone()));
         }
@@ -119,6 +143,15 @@ impl Access {
         let allowed: Vec<_> = allowed.iter().map(|prefix| format!("`{}`", prefix.0)).collect();
         Err(format!("is outside of what namespace `{namespace}` may use, expected one in {}", allowed.join(", ")))
     }
+}
+
+/// Whether a token looks like a JWT.
+fn is_identity(token: &str) -> bool {
+    token.matches('.').count() == 2
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
 }
 
 impl StorePrefix {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_util::MetricKindMask;
+use tonic::Code;
 use vismae_core::coordinator::Coordinator;
 use vismae_core::device::DeviceKind;
 use vismae_core::effect::{EvictReason, Fact, FormReason};
@@ -35,12 +36,17 @@ const GOODPUT: &str = "vismae_goodput_seconds_total";
 const GOODPUT_RATIO: &str = "vismae_goodput_ratio";
 const BADPUT: &str = "vismae_badput_seconds_total";
 const QUEUE_WAIT: &str = "vismae_queue_wait_seconds_total";
+const RPC_STARTED: &str = "grpc_server_started_total";
+const RPC_HANDLED: &str = "grpc_server_handled_total";
+const RPC_DURATION: &str = "grpc_server_handling_seconds";
 const BUILD_INFO: &str = "vismae_build_info";
 
 /// From a small step on a GPU to a large one on a CPU.
 const STEP_BUCKETS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// From the death of a process beside its agent to a node that has to come up again.
 const RECOVERY_BUCKETS: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
+/// From a look at memory to the limit of a request.
+const RPC_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 /// How long the series of a job outlive its last report: long enough to be scraped, short enough to stay few.
 const IDLE: Duration = Duration::from_secs(120);
 /// How often [`observe`] must be called so that the series that always exist do not go idle, and the exporter tidied up.
@@ -71,6 +77,7 @@ pub fn recorder() -> Result<PrometheusHandle, RecorderTaken> {
         .idle_timeout(MetricKindMask::GAUGE | MetricKindMask::HISTOGRAM, Some(IDLE))
         .set_buckets_for_metric(Matcher::Full(RECOVERY_DURATION.to_owned()), &RECOVERY_BUCKETS)
         .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(STEP_DURATION.to_owned()), &STEP_BUCKETS))
+        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(RPC_DURATION.to_owned()), &RPC_BUCKETS))
         .map_err(|_| RecorderTaken)?;
     let handle = builder.install_recorder().map_err(|_| RecorderTaken)?;
     *installed = Some(handle.clone());
@@ -125,6 +132,9 @@ pub(crate) fn describe() {
     );
     describe_counter!(BADPUT, Unit::Seconds, "time of slots that was not, by cause");
     describe_counter!(QUEUE_WAIT, Unit::Seconds, "time that jobs have waited, by reason");
+    describe_counter!(RPC_STARTED, Unit::Count, "requests that came in, by method");
+    describe_counter!(RPC_HANDLED, Unit::Count, "requests that are over, by method and by the code they ended with");
+    describe_histogram!(RPC_DURATION, Unit::Seconds, "from a request to the end of its answer, by method");
     describe_gauge!(BUILD_INFO, "1, with the version as a label");
     for cause in Cause::ALL {
         counter!(TASKS_FAILED, "cause" => cause.word()).absolute(0);
@@ -134,6 +144,56 @@ pub(crate) fn describe() {
     }
     for reason in FormReason::ALL {
         counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).absolute(0);
+    }
+}
+
+/// The method of a request, as metrics of gRPC servers name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rpc {
+    /// `unary`, `client_stream`, `server_stream` or `bidi_stream`.
+    pub(crate) kind: &'static str,
+    pub(crate) service: &'static str,
+    pub(crate) method: &'static str,
+}
+
+impl Rpc {
+    fn labels(&self) -> [(&'static str, &'static str); 3] {
+        [("grpc_type", self.kind), ("grpc_service", self.service), ("grpc_method", self.method)]
+    }
+}
+
+/// Counts a request that has come in.
+pub(crate) fn rpc_started(rpc: &Rpc) {
+    counter!(RPC_STARTED, &rpc.labels()).increment(1);
+}
+
+/// Counts a request that is over, and how long it took.
+pub(crate) fn rpc_handled(rpc: &Rpc, code: Code, took: Duration) {
+    let [kind, service, method] = rpc.labels();
+    counter!(RPC_HANDLED, &[kind, service, method, ("grpc_code", code_word(code))]).increment(1);
+    histogram!(RPC_DURATION, &rpc.labels()).record(took.as_secs_f64());
+}
+
+/// As the servers of other languages write it.
+fn code_word(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "Canceled",
+        Code::Unknown => "Unknown",
+        Code::InvalidArgument => "InvalidArgument",
+        Code::DeadlineExceeded => "DeadlineExceeded",
+        Code::NotFound => "NotFound",
+        Code::AlreadyExists => "AlreadyExists",
+        Code::PermissionDenied => "PermissionDenied",
+        Code::ResourceExhausted => "ResourceExhausted",
+        Code::FailedPrecondition => "FailedPrecondition",
+        Code::Aborted => "Aborted",
+        Code::OutOfRange => "OutOfRange",
+        Code::Unimplemented => "Unimplemented",
+        Code::Internal => "Internal",
+        Code::Unavailable => "Unavailable",
+        Code::DataLoss => "DataLoss",
+        Code::Unauthenticated => "Unauthenticated",
     }
 }
 

@@ -26,7 +26,8 @@ pub struct FileError {
     problem: String,
 }
 
-type Make<T> = dyn Fn(&[Vec<u8>]) -> Result<T, String> + Send + Sync;
+/// Makes a value of the contents, in place of an earlier one if there was any.
+type Make<T> = dyn Fn(&[Vec<u8>], Option<&T>) -> Result<T, String> + Send + Sync;
 
 /// Files, and what was last made of them.
 pub(crate) struct Followed<T> {
@@ -45,11 +46,11 @@ impl<T> Followed<T> {
     pub(crate) fn open(
         what: &'static str,
         paths: Vec<PathBuf>,
-        make: impl Fn(&[Vec<u8>]) -> Result<T, String> + Send + Sync + 'static,
+        make: impl Fn(&[Vec<u8>], Option<&T>) -> Result<T, String> + Send + Sync + 'static,
     ) -> Result<(Self, watch::Receiver<Arc<T>>), FileError> {
         let seen = read(what, &paths)?;
         let path = paths.first().cloned().unwrap_or_default();
-        let first = make(&seen).map_err(|problem| FileError { what, path, problem })?;
+        let first = make(&seen, None).map_err(|problem| FileError { what, path, problem })?;
         let (current, receiver) = watch::channel(Arc::new(first));
         Ok((Self { what, paths, make: Box::new(make), seen, current }, receiver))
     }
@@ -75,7 +76,8 @@ impl<T> Followed<T> {
             if contents == self.seen {
                 continue;
             }
-            match (self.make)(&contents) {
+            let last = Arc::clone(&self.current.borrow());
+            match (self.make)(&contents, Some(&last)) {
                 Ok(value) => {
                     tracing::info!(what, "changed, and used from now on");
                     self.current.send_replace(Arc::new(value));

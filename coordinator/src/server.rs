@@ -5,6 +5,9 @@ mod error;
 mod gate;
 mod grpc;
 mod incoming;
+mod measure;
+mod methods;
+mod occupancy;
 mod parts;
 mod tls;
 
@@ -36,8 +39,13 @@ pub struct Config {
     pub lease: Duration,
     /// How long a peer may take to shake hands and to begin to speak.
     pub patience: Duration,
-    /// How long a request may take to arrive and be answered; a stream, from there on, as long as it likes.
+    /// How long a request may take to arrive and be answered; a stream, from there on, as long as it likes. Also how long a peer may
+    /// hold a connection before a request of it is let in.
     pub timeout: Duration,
+    /// Connections at once.
+    pub connections: usize,
+    /// Connections at once from one address, so that no single host can take them all.
+    pub connections_per_address: usize,
     /// Certificate and key; plain text without.
     pub tls: Option<TlsFiles>,
     /// An access file ([`crate::access`]): without one, everyone may do everything.
@@ -60,6 +68,8 @@ impl Config {
             lease: Duration::from_secs(5),
             patience: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
+            connections: 20_000,
+            connections_per_address: 1000,
             tls: None,
             access: None,
             audit_log: None,

@@ -25,7 +25,7 @@ use vismae_core::effect::Record;
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{Cause, Failed, Progress, State};
-use vismae_proto::v1::{ListWorkersRequest, SubmitPipelineRequest};
+use vismae_proto::v1::{GetPipelineRequest, ListWorkersRequest, SubmitPipelineRequest};
 use wire::{Agent, Coordinator, any_port, in_time, single};
 
 #[tokio::test]
@@ -149,6 +149,14 @@ async fn metrics_are_exported_under_their_names() {
     agent.report(&task, Event::Progress(progress)).await;
     agent.report(&task, Event::Failed(Failed { cause: Cause::Input.into(), message: "bad".into() })).await;
     coordinator.watch("demo").await.until("demo.ingest", State::Failed).await;
+    let unknown = GetPipelineRequest { name: "nowhere".to_owned() };
+    assert_eq!(coordinator.jobs().get_pipeline(unknown).await.unwrap_err().code(), Code::NotFound);
+    let mut made_up = tonic::client::Grpc::new(coordinator.channel.clone());
+    made_up.ready().await.unwrap();
+    let path = "/vismae.v1.JobService/MadeUp".parse().unwrap();
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let refused = made_up.unary(tonic::Request::new(()), path, codec).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
 
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").await.unwrap();
@@ -165,6 +173,11 @@ async fn metrics_are_exported_under_their_names() {
         "vismae_tasks_failed_total{cause=\"worker_lost\"}",
         "vismae_membership_changes_total{reason=\"start\"}",
         "vismae_build_info{",
+        "grpc_server_handled_total{grpc_type=\"unary\",grpc_service=\"vismae.v1.JobService\",grpc_method=\"GetPipeline\",grpc_code=\"NotFound\"} 1",
+        "grpc_server_handled_total{grpc_type=\"unary\",grpc_service=\"vismae.v1.JobService\",grpc_method=\"SubmitPipeline\",grpc_code=\"OK\"}",
+        "grpc_server_started_total{grpc_type=\"bidi_stream\",grpc_service=\"vismae.v1.AgentService\"",
+        "grpc_server_started_total{grpc_type=\"unknown\",grpc_service=\"unknown\",grpc_method=\"unknown\"} 1",
+        "grpc_server_handling_seconds_bucket{grpc_type=\"unary\",grpc_service=\"vismae.v1.JobService\",grpc_method=\"SubmitPipeline\",le=\"1\"}",
         "# HELP vismae_workers ",
         "# TYPE vismae_step_duration_seconds histogram",
     ] {

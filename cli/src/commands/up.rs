@@ -41,6 +41,9 @@ pub(super) struct Options {
     standby: bool,
     #[command(flatten)]
     security: Security,
+    /// Most connections at once from one address; behind a proxy, those of everyone
+    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    connections_per_address: usize,
     /// Listen on other addresses than this machine's own although something is missing that keeps others out
     #[arg(long)]
     insecure: bool,
@@ -98,6 +101,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
     let config = Config {
         insecure: options.insecure,
         insecure_admin: options.insecure_admin,
+        connections_per_address: options.connections_per_address,
         ..options.security.apply(Config::new(options.listen))
     };
     // Before one that stands by finds out when it is needed.

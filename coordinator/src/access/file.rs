@@ -107,7 +107,7 @@ pub(super) struct ClaimEntry {
 }
 
 /// What each caller may ask for at most.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsEntry {
     /// Requests a second, in the long run.

@@ -25,21 +25,20 @@ pub(crate) enum Excess {
 /// Counts requests and open streams by caller.
 #[derive(Debug)]
 pub(crate) struct Limits {
+    entry: LimitsEntry,
     requests: DefaultKeyedRateLimiter<String>,
-    per_second: u32,
-    streams: u32,
     open: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl Limits {
     pub(super) fn new(entry: &LimitsEntry) -> Self {
         let quota = Quota::per_second(entry.requests_per_second).allow_burst(entry.burst);
-        Self {
-            requests: RateLimiter::keyed(quota),
-            per_second: entry.requests_per_second.get(),
-            streams: entry.streams,
-            open: Mutex::default(),
-        }
+        Self { entry: entry.clone(), requests: RateLimiter::keyed(quota), open: Mutex::default() }
+    }
+
+    /// Whether they allow the same as others.
+    pub(super) fn are_as(&self, other: &Self) -> bool {
+        self.entry == other.entry
     }
 
     /// Counts a request.
@@ -49,7 +48,7 @@ impl Limits {
         }
         self.requests.check_key(&caller.to_owned()).map_err(|until| Excess::Requests {
             caller: caller.to_owned(),
-            per_second: self.per_second,
+            per_second: self.entry.requests_per_second.get(),
             retry: until.wait_time_from(DefaultClock::default().now()),
         })
     }
@@ -63,9 +62,9 @@ impl Limits {
         }
         let streams = open
             .entry(caller.to_owned())
-            .or_insert_with(|| Arc::new(Semaphore::new(usize::try_from(self.streams).unwrap_or(usize::MAX))));
+            .or_insert_with(|| Arc::new(Semaphore::new(usize::try_from(self.entry.streams).unwrap_or(usize::MAX))));
         Arc::clone(streams)
             .try_acquire_owned()
-            .map_err(|_| Excess::Streams { caller: caller.to_owned(), open: self.streams })
+            .map_err(|_| Excess::Streams { caller: caller.to_owned(), open: self.entry.streams })
     }
 }

@@ -2,8 +2,10 @@
 
 mod keys;
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::Jwk;
@@ -11,7 +13,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 
 use super::file::{AccessError, ClaimEntry, OidcEntry};
-use super::{Grants, Unknown};
+use super::{Grants, Unknown, digest};
 use keys::Keys;
 
 /// Signatures that are believed: those that only the holder of a private key can make.
@@ -28,6 +30,10 @@ const ALGORITHMS: [Algorithm; 9] = [
 ];
 /// How far the provider's clock may be off.
 const LEEWAY: Duration = Duration::from_secs(60);
+/// How long a token is believed that was verified: a key that its provider withdraws lasts so much longer.
+const BELIEVED: Duration = Duration::from_secs(60);
+/// Tokens remembered before all are verified anew.
+const RECENT: usize = 4096;
 
 /// A provider whose tokens are believed, and what their claims allow.
 #[derive(Debug)]
@@ -35,7 +41,17 @@ pub(super) struct Oidc {
     issuer: String,
     audience: String,
     claims: Vec<ClaimEntry>,
-    keys: Keys,
+    keys: Arc<Keys>,
+    /// Holders of tokens that were verified a moment ago, by the SHA-256 of the token.
+    recent: Mutex<HashMap<[u8; 32], Recent>>,
+}
+
+/// The holder of a token, who is believed for a while without another look at the signature.
+#[derive(Debug, Clone)]
+struct Recent {
+    name: String,
+    grants: Grants,
+    until: SystemTime,
 }
 
 impl Oidc {
@@ -44,12 +60,26 @@ impl Oidc {
             issuer: entry.issuer.clone(),
             audience: entry.audience.clone(),
             claims: entry.grant.clone(),
-            keys: Keys::new(entry, folder)?,
+            keys: Arc::new(Keys::new(entry, folder)?),
+            recent: Mutex::default(),
         })
     }
 
+    /// The same with the keys of an earlier one, if they come from the same place: the provider may be away just now.
+    pub(super) fn after(self, last: &Self) -> Self {
+        let keys = if self.keys.is_of(&last.keys) { Arc::clone(&last.keys) } else { self.keys };
+        Self { keys, ..self }
+    }
+
+    /// The holder of a token that was verified a moment ago.
+    pub(super) fn recall(&self, token: &str, now: SystemTime) -> Option<(String, Grants)> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let holder = recent.get(&digest(token)).filter(|holder| holder.until > now)?;
+        Some((holder.name.clone(), holder.grants.clone()))
+    }
+
     /// Who an identity token was given to, and what its claims allow.
-    pub(super) async fn identify(&self, token: &str) -> Result<(String, Grants), Unknown> {
+    pub(super) async fn identify(&self, token: &str, now: SystemTime) -> Result<(String, Grants), Unknown> {
         let wrong = |problem: &str| Unknown::Identity(problem.to_owned());
         let header = decode_header(token).map_err(|_| wrong("it is no JWT"))?;
         if !ALGORITHMS.contains(&header.alg) {
@@ -63,7 +93,16 @@ impl Oidc {
         };
         let matching = self.claims.iter().filter(|entry| holds(&claims, entry));
         let grants = matching.flat_map(|entry| entry.grants.iter().cloned()).collect();
-        Ok((format!("oidc:{subject}"), Grants::new(grants)))
+        let (name, grants) = (format!("oidc:{subject}"), Grants::new(grants));
+        let ends = claims.get("exp").and_then(Value::as_u64).map(Duration::from_secs);
+        let ends = ends.and_then(|ends| SystemTime::UNIX_EPOCH.checked_add(ends));
+        let until = ends.map_or(now, |ends| ends.min(now + BELIEVED));
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() >= RECENT {
+            recent.clear();
+        }
+        recent.insert(digest(token), Recent { name: name.clone(), grants: grants.clone(), until });
+        Ok((name, grants))
     }
 
     fn verify(&self, token: &str, algorithm: Algorithm, key: &Jwk) -> Result<Value, Unknown> {

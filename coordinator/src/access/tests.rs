@@ -209,3 +209,52 @@ async fn keys_are_fetched_again_when_one_is_missing_and_not_too_often() {
     tokio::time::advance(Duration::from_secs(31)).await;
     assert!(access.identify(&rotated, SystemTime::now()).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_token_that_was_verified_is_known_for_a_while() {
+    let provider = Provider::new();
+    let access = provider.access();
+    let now = SystemTime::now();
+    let token = provider.token("one", &[]);
+    assert_eq!(access.recall(&token, now), None);
+    access.identify(&token, now).await.unwrap();
+    let (name, grants) = access.recall(&token, now + Duration::from_secs(59)).unwrap();
+    assert_eq!((name.as_str(), grants.role("research")), ("oidc:ada", Some(Role::Submitter)));
+    assert_eq!(access.recall(&token, now + Duration::from_secs(61)), None);
+    let seconds = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let ends_soon = provider.token("one", &[("exp", json!(seconds + 5))]);
+    access.identify(&ends_soon, now).await.unwrap();
+    assert!(access.recall(&ends_soon, now).is_some());
+    assert_eq!(access.recall(&ends_soon, now + Duration::from_secs(6)), None, "it has expired");
+}
+
+#[tokio::test]
+async fn while_the_provider_is_away_nobody_is_called_a_stranger_and_known_keys_are_kept() {
+    let provider = Provider::new();
+    let token = provider.token("one", &[]);
+    let keys = provider.folder.path().join("keys.json");
+    std::fs::remove_file(&keys).unwrap();
+    let never_had_any = provider.access();
+    for _ in 0..2 {
+        let refused = never_had_any.identify(&token, SystemTime::now()).await;
+        assert!(matches!(refused, Err(Unknown::Keys(_))), "{refused:?}");
+    }
+    provider.publish(&json!({ "keys": [provider.jwk("one")] }));
+    let first = provider.access();
+    first.identify(&token, SystemTime::now()).await.unwrap();
+    std::fs::remove_file(&keys).unwrap();
+    // The access file has changed: the provider is the same, and can't be asked now.
+    let second = provider.access().after(&first);
+    second.identify(&provider.token("one", &[("sub", json!("bob"))]), SystemTime::now()).await.unwrap();
+}
+
+#[test]
+fn a_change_of_the_file_gives_nobody_a_fresh_start() {
+    let limited =
+        |burst: u32, rest: &str| access(&format!("[limits]\nrequests_per_second = 1\nburst = {burst}\n{rest}"));
+    let first = limited(1, "");
+    first.limits.request("ada").unwrap();
+    let second = limited(1, "[stores]\nresearch = [\"file:///store\"]").after(&first);
+    assert!(second.limits.request("ada").is_err(), "the limits are as they were, and so is what was asked for");
+    limited(2, "").after(&second).limits.request("ada").unwrap();
+}

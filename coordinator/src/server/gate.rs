@@ -1,15 +1,12 @@
 //! What every request passes before it reaches a service: who sends it, whether that is too much, and what is written down of it.
 
-use std::collections::HashSet;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Request, Response};
-use prost::Message as _;
-use prost_types::FileDescriptorSet;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -17,19 +14,12 @@ use tower::{Layer, Service};
 use vismae_proto::status;
 
 use super::connection::Peer;
+use super::methods::Method;
 use crate::access::{Access, Caller, Excess, Grants, Unknown};
 use crate::audit::{Audit, Entry};
 
-/// Services that tell nothing of anyone's work: how the protocol looks, and whether the coordinator is well.
-const OPEN: [&str; 3] =
-    ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 /// The service for agents, which show a certificate instead of a token and whose arrivals are written down by the service itself.
 const AGENTS: &str = "vismae.v1.AgentService";
-/// How methods begin that only look, and are not written down unless they are refused.
-const LOOKS: [&str; 5] = ["Get", "List", "Watch", "Read", "Explain"];
-/// How methods begin whose answer is a stream.
-const STREAMS: [&str; 3] = ["Watch", "Read", "ServerReflectionInfo"];
-
 /// Decides about every request.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -67,17 +57,10 @@ impl Gate {
         let caller = if head.is_open() {
             Caller::new(address, Grants::default())
         } else {
-            // Whoever guesses tokens is slowed down like everyone else.
-            match identify(&access, head.authorization.as_ref()).await {
-                Ok(caller) => caller,
-                Err(unknown) => {
-                    access.limits.request(&address).map_err(too_much)?;
-                    return Err(refuse(&unknown));
-                }
-            }
+            identify(&access, head.authorization.as_ref(), &address).await?
         };
         access.limits.request(caller.name()).map_err(too_much)?;
-        let is_stream = STREAMS.iter().any(|begin| head.method().starts_with(begin));
+        let is_stream = head.method.is_some_and(|method| method.answers_in_stream);
         let stream = is_stream.then(|| access.limits.stream(caller.name())).transpose().map_err(too_much)?;
         Ok(Pass { caller, stream })
     }
@@ -94,7 +77,7 @@ impl Gate {
         let entry = Entry {
             caller: caller.map_or("unknown", Caller::name),
             address: head.peer.as_ref().map(|peer| peer.address.to_string()).unwrap_or_default(),
-            method: if head.is_known() { &head.path } else { "unknown" },
+            method: if head.method.is_some() { &head.path } else { "unknown" },
             subject: subject.as_deref(),
             outcome: code_word(outcome.code),
             reason: outcome.reason,
@@ -105,6 +88,8 @@ impl Gate {
 
 /// What a request says before its message.
 struct Head {
+    /// Absent when there is none such.
+    method: Option<&'static Method>,
     /// As `vismae.v1.JobService/CancelPipeline`.
     path: String,
     peer: Option<Peer>,
@@ -113,34 +98,26 @@ struct Head {
 
 impl Head {
     fn of(request: &Request<Body>) -> Self {
+        let path = request.uri().path().trim_start_matches('/').to_owned();
         Self {
-            path: request.uri().path().trim_start_matches('/').to_owned(),
+            method: Method::at(&path),
+            path,
             peer: request.extensions().get::<Peer>().cloned(),
             authorization: request.headers().get(AUTHORIZATION).cloned(),
         }
     }
 
     fn service(&self) -> &str {
-        self.path.split_once('/').map_or("", |(service, _)| service)
-    }
-
-    fn method(&self) -> &str {
-        self.path.split_once('/').map_or("", |(_, method)| method)
+        self.method.map_or("", |method| &method.service)
     }
 
     /// Whether it only looks at something.
     fn looks(&self) -> bool {
-        LOOKS.iter().any(|begin| self.method().starts_with(begin))
-    }
-
-    /// Whether it names a method of one of the services.
-    fn is_known(&self) -> bool {
-        static METHODS: LazyLock<HashSet<String>> = LazyLock::new(methods);
-        METHODS.contains(&self.path)
+        self.method.is_some_and(Method::looks)
     }
 
     fn is_open(&self) -> bool {
-        OPEN.contains(&self.service())
+        self.method.is_some_and(Method::is_open)
     }
 }
 
@@ -163,26 +140,21 @@ impl Outcome {
     }
 }
 
-/// Every method of `vismae.v1`, as `vismae.v1.JobService/CancelPipeline`.
-fn methods() -> HashSet<String> {
-    let set = FileDescriptorSet::decode(vismae_proto::FILE_DESCRIPTOR_SET).unwrap_or_default();
-    let mut methods = HashSet::new();
-    for file in &set.file {
-        for service in &file.service {
-            let path = |method: &str| format!("{}.{}/{method}", file.package(), service.name());
-            methods.extend(service.method.iter().map(|method| path(method.name())));
-        }
+/// Who sends a request. Whoever must be found out about with effort, or guesses, is slowed down like everyone else before that.
+async fn identify(access: &Access, authorization: Option<&HeaderValue>, address: &str) -> Result<Caller, Status> {
+    let (token, now) = (bearer(authorization), SystemTime::now());
+    if let Some((name, grants)) = token.and_then(|token| access.recall(token, now)) {
+        return Ok(Caller::new(name, grants));
     }
-    methods
+    access.limits.request(address).map_err(too_much)?;
+    let token = token.ok_or_else(|| refuse(&Unknown::Missing))?;
+    let (name, grants) = access.identify(token, now).await.map_err(|unknown| refuse(&unknown))?;
+    Ok(Caller::new(name, grants))
 }
 
-async fn identify(access: &Access, authorization: Option<&HeaderValue>) -> Result<Caller, Unknown> {
-    let token = authorization.ok_or(Unknown::Missing)?.to_str().ok().and_then(|value| {
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-    });
-    let (name, grants) = access.identify(token.ok_or(Unknown::Missing)?, SystemTime::now()).await?;
-    Ok(Caller::new(name, grants))
+fn bearer(authorization: Option<&HeaderValue>) -> Option<&str> {
+    let (scheme, token) = authorization?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
 fn refuse(unknown: &Unknown) -> Status {
@@ -261,6 +233,9 @@ where
                 }
             };
             let caller = pass.caller.clone();
+            if let Some(peer) = head.peer.as_ref().filter(|_| !head.is_open()) {
+                peer.is_let_in();
+            }
             request.extensions_mut().insert(pass.caller);
             let changes = !head.looks() && !head.is_open() && head.service() != AGENTS;
             let answer = async move {

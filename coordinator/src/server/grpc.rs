@@ -12,8 +12,11 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tonic_reflection::server::Builder;
 
+use super::connection::Patience;
 use super::gate::{Gate, GateLayer};
 use super::incoming::incoming;
+use super::measure::MeasureLayer;
+use super::occupancy::Occupancy;
 use super::tls::Tls;
 use super::{Config, ServeError};
 use crate::rpc;
@@ -43,6 +46,7 @@ pub(super) fn serve(
         .max_concurrent_streams(STREAMS)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        .layer(MeasureLayer)
         .layer(GateLayer(Arc::new(gate)))
         .add_service(health_service)
         .add_service(reflection_v1)
@@ -51,7 +55,9 @@ pub(super) fn serve(
         .add_service(rpc::namespaces(context.clone()))
         .add_service(rpc::workers(context.clone()))
         .add_service(rpc::agent(context));
-    let incoming = incoming(listener, tls, config.patience);
+    let patience = Patience { begin: config.patience, stranger: config.timeout };
+    let occupancy = Occupancy::new(config.connections, config.connections_per_address);
+    let incoming = incoming(listener, tls, patience, occupancy);
     Ok(async move {
         report(&health, ServingStatus::Serving).await;
         let stopped = async {

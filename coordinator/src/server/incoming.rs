@@ -5,40 +5,40 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::connection::Connection;
+use super::connection::{Connection, Patience};
+use super::occupancy::Occupancy;
 use super::tls::Tls;
 
-/// Connections at once; one more is closed as soon as it comes.
-const CONNECTIONS: usize = 20_000;
 /// Handshakes at once.
 const HANDSHAKES: usize = 1024;
 /// The pause after an error of accepting, most of which mean that this process has too many files open.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts for as long as the stream lives, with the newest settings of TLS where there are any. A peer may take so long for its
-/// handshake, and then to begin to speak HTTP/2.
+/// Accepts for as long as the stream lives, with the newest settings of TLS where there are any. A connection that there is no place
+/// for is closed as soon as it comes.
 pub(super) fn incoming(
     listener: TcpListener,
     tls: Option<watch::Receiver<Arc<Tls>>>,
-    patience: Duration,
+    patience: Patience,
+    occupancy: Arc<Occupancy>,
 ) -> ReceiverStream<io::Result<Connection>> {
     let (ready, connections) = mpsc::channel(HANDSHAKES);
-    tokio::spawn(accept(listener, tls, patience, ready));
+    tokio::spawn(accept(listener, tls, patience, occupancy, ready));
     ReceiverStream::new(connections)
 }
 
 async fn accept(
     listener: TcpListener,
     tls: Option<watch::Receiver<Arc<Tls>>>,
-    patience: Duration,
+    patience: Patience,
+    occupancy: Arc<Occupancy>,
     ready: mpsc::Sender<io::Result<Connection>>,
 ) {
-    let counted = Arc::new(Semaphore::new(CONNECTIONS));
     // Dropped with this future, and so are the handshakes.
     let mut handshakes = JoinSet::new();
     loop {
@@ -55,15 +55,18 @@ async fn accept(
                 continue;
             }
         };
-        let Ok(permit) = Arc::clone(&counted).try_acquire_owned() else {
-            tracing::warn!(%address, connections = CONNECTIONS, "a connection is one too many, and closed");
-            continue;
+        let place = match occupancy.enter(address.ip()) {
+            Ok(place) => place,
+            Err(full) => {
+                tracing::warn!(%address, %full, "a connection is one too many, and closed");
+                continue;
+            }
         };
         // Without it every answer of a few bytes would wait for the one before to be acknowledged.
         stream.set_nodelay(true).ok();
         match &tls {
             None => {
-                let connection = Connection::plain(stream, address, patience, permit);
+                let connection = Connection::plain(stream, address, patience, place);
                 if ready.send(Ok(connection)).await.is_err() {
                     return;
                 }
@@ -72,12 +75,12 @@ async fn accept(
                 let acceptor = TlsAcceptor::from(Arc::clone(&tls.borrow().config));
                 let ready = ready.clone();
                 handshakes.spawn(async move {
-                    match tokio::time::timeout(patience, acceptor.accept(stream)).await {
+                    match tokio::time::timeout(patience.begin, acceptor.accept(stream)).await {
                         Ok(Ok(stream)) => {
-                            ready.send(Ok(Connection::tls(stream, address, patience, permit))).await.ok();
+                            ready.send(Ok(Connection::tls(stream, address, patience, place))).await.ok();
                         }
                         Ok(Err(error)) => tracing::debug!(%address, %error, "a handshake failed"),
-                        Err(_) => tracing::debug!(%address, "a handshake took longer than {patience:?}"),
+                        Err(_) => tracing::debug!(%address, "a handshake took longer than {:?}", patience.begin),
                     }
                 });
             }

@@ -134,7 +134,7 @@ fn follow_tls(
     stop: &CancellationToken,
 ) -> Result<Option<watch::Receiver<Arc<Tls>>>, ServeError> {
     let Some(files) = &config.tls else { return Ok(None) };
-    let (followed, current) = Followed::open("certificate", files.paths(), tls::make)?;
+    let (followed, current) = Followed::open("certificate", files.paths(), |contents, _| tls::make(contents))?;
     let following = followed.run(stop.clone());
     tasks.spawn(async {
         following.await;
@@ -151,10 +151,14 @@ fn follow_access(
 ) -> Result<Option<watch::Receiver<Arc<Access>>>, ServeError> {
     let Some(path) = &config.access else { return Ok(None) };
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
-    let make = move |contents: &[Vec<u8>]| {
+    let make = move |contents: &[Vec<u8>], last: Option<&Access>| {
         let text = contents.first().and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or("it is no text")?;
         let file = AccessFile::from_str(text).map_err(|error| error.to_string())?;
-        Access::new(&file, &folder).map_err(|error| error.to_string())
+        let access = Access::new(&file, &folder).map_err(|error| error.to_string())?;
+        Ok(match last {
+            Some(last) => access.after(last),
+            None => access,
+        })
     };
     let (followed, current) = Followed::open("access file", vec![path.clone()], make)?;
     let (following, keys, stop) = (followed.run(stop.clone()), current.clone(), stop.clone());

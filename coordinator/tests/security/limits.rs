@@ -6,13 +6,17 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 use vismae_coordinator::server::{Config, serve};
 use vismae_core::spec::PipelineSpec;
+use vismae_proto::client::connect;
 use vismae_proto::convert::pipeline_to_wire;
+use vismae_proto::v1::job_service_client::JobServiceClient;
 use vismae_proto::v1::{ListPipelinesRequest, SubmitPipelineRequest, WatchPipelineRequest};
 
-use super::wire::{Coordinator, any_port, in_time, single};
+use super::wire::{Coordinator, PATIENCE, any_port, in_time, single};
 use super::{ACCESS, Guarded, reason};
 
 #[tokio::test]
@@ -102,6 +106,50 @@ async fn whoever_keeps_its_words_back_loses_the_connection() {
     hold(plain.running.address(), b"PRI * HTTP/2.0").await;
     plain.submit(&single()).await;
     plain.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_is_not_let_in_does_not_stay() {
+    let guarded = Guarded::with(|config| config.timeout = Duration::from_millis(500)).await;
+    let mut known = guarded.holder("operator").await;
+    let request = SubmitPipelineRequest { spec: Some(pipeline_to_wire(&single())), ..Default::default() };
+    known.submit_pipeline(request).await.unwrap();
+    let watch = WatchPipelineRequest { name: "demo".to_owned(), ..Default::default() };
+    let mut watched = known.watch_pipeline(watch).await.unwrap().into_inner();
+    assert!(watched.message().await.unwrap().is_some());
+    // A stranger may ask how the coordinator is, and hears of it until it is shown the door.
+    let mut health = HealthClient::new(guarded.channel().await);
+    let mut told = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert!(told.message().await.unwrap().is_some());
+    let refused = in_time(told.message()).await;
+    assert!(!matches!(refused, Ok(Some(_))), "{refused:?}");
+    // Whoever was let in is left alone.
+    let more = tokio::time::timeout(Duration::from_secs(1), watched.message()).await;
+    assert!(more.is_err(), "{more:?}");
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn one_address_does_not_take_all_connections() {
+    let shutdown = CancellationToken::new();
+    let config = Config { connections_per_address: 3, ..Config::new(any_port()) };
+    let coordinator = Coordinator::of(serve(config, None, shutdown.clone()).await.unwrap(), shutdown).await;
+    let address = coordinator.running.address();
+    let held = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+    // With that of the client it has three.
+    hold(address, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    coordinator.submit(&single()).await;
+    drop(held);
+    let enters = async {
+        while match connect(&coordinator.running.url(), PATIENCE).await {
+            Ok(channel) => {
+                JobServiceClient::new(channel).list_pipelines(ListPipelinesRequest::default()).await.is_err()
+            }
+            Err(_) => true,
+        } {}
+    };
+    in_time(enters).await;
+    coordinator.stop().await;
 }
 
 #[tokio::test]

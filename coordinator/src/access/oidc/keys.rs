@@ -38,6 +38,8 @@ struct Cache {
     /// When they were last asked for, and when that last succeeded.
     asked: Option<Instant>,
     fetched: Option<Instant>,
+    /// Why they could not be had when they were last asked for.
+    problem: Option<String>,
 }
 
 impl Keys {
@@ -58,17 +60,29 @@ impl Keys {
         Ok(Self { source, cache: Mutex::default() })
     }
 
+    /// Whether they come from the same place.
+    pub(super) fn is_of(&self, other: &Self) -> bool {
+        match (&self.source, &other.source) {
+            (Source::File(one), Source::File(other)) => one == other,
+            (Source::Url(_, one), Source::Url(_, other)) => one == other,
+            _ => false,
+        }
+    }
+
     /// The key of an identity token; the only one there is where the token names none.
     pub(super) async fn find(&self, kid: Option<&str>) -> Result<Option<Jwk>, Unknown> {
         let mut cache = self.cache.lock().await;
         if let Some(key) = cache.find(kid) {
             return Ok(Some(key));
         }
-        let is_due = cache.asked.is_none_or(|asked| asked.elapsed() > PAUSE);
-        if is_due && let Err(problem) = self.fetch(&mut cache).await {
-            return Err(Unknown::Keys(problem));
+        if cache.asked.is_none_or(|asked| asked.elapsed() > PAUSE) {
+            self.fetch(&mut cache).await.ok();
         }
-        Ok(cache.find(kid))
+        // While the provider can't be asked, a key that is not known may well be one of its own.
+        match (cache.find(kid), &cache.problem) {
+            (None, Some(problem)) => Err(Unknown::Keys(problem.clone())),
+            (key, _) => Ok(key),
+        }
     }
 
     /// Fetches keys that are older than an age. Those of a provider that does not answer are kept.
@@ -83,15 +97,22 @@ impl Keys {
 
     async fn fetch(&self, cache: &mut Cache) -> Result<(), String> {
         cache.asked = Some(Instant::now());
-        let bytes = match &self.source {
-            Source::File(path) => {
-                tokio::fs::read(path).await.map_err(|error| format!("`{}`: {error}", path.display()))?
-            }
-            Source::Url(client, url) => download(client, url).await?,
-        };
-        cache.keys = read(&bytes)?;
+        let keys = self.source.load().await;
+        cache.problem = keys.as_ref().err().cloned();
+        cache.keys = keys?;
         cache.fetched = Some(Instant::now());
         Ok(())
+    }
+}
+
+impl Source {
+    async fn load(&self) -> Result<Vec<Jwk>, String> {
+        read(&match self {
+            Self::File(path) => {
+                tokio::fs::read(path).await.map_err(|error| format!("`{}`: {error}", path.display()))?
+            }
+            Self::Url(client, url) => download(client, url).await?,
+        })
     }
 }
 
