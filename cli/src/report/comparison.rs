@@ -162,11 +162,6 @@ impl<'r, R: Finetuned> Comparison<'r, R> {
         self.entries.iter().find(|entry| !entry.is_baseline()).unwrap_or(&self.entries[0])
     }
 
-    /// What it is measured against: the first from random weights, unless that is the lead.
-    pub(super) fn baseline(&self) -> Option<&Entry<'r, R>> {
-        (!self.lead().is_baseline()).then(|| self.entries.iter().find(|entry| entry.is_baseline())).flatten()
-    }
-
     /// The frames in words.
     pub(super) fn frames(&self) -> String {
         let (sources, modalities) = self.entries[0].run.selection();
