@@ -235,6 +235,8 @@ impl Ground {
         let url = format!("http://127.0.0.1:{port}");
         let mut command = Command::new(&self.vismae);
         command.args(["up", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")]);
+        // All of the load comes from this machine.
+        command.args(["--connections-per-address", "20000"]);
         command.arg("--state").arg(self.folder.join(state)).env("RUST_LOG", "warn");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("`vismae` cannot be started")?;
         Ok(Coordinator { child, url })
