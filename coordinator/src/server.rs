@@ -28,6 +28,9 @@ pub use tls::TlsFiles;
 use crate::journal::{Journal, MemoryJournal};
 use parts::Parts;
 
+/// Connections at once from one address, where nothing else is said.
+pub const CONNECTIONS_PER_ADDRESS: usize = 1000;
+
 /// Settings of a coordinator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -69,7 +72,7 @@ impl Config {
             patience: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             connections: 20_000,
-            connections_per_address: 1000,
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
             tls: None,
             access: None,
             audit_log: None,

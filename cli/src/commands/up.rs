@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use vismae_coordinator::server::{Config, TlsFiles};
+use vismae_coordinator::server::{CONNECTIONS_PER_ADDRESS, Config, TlsFiles};
 use vismae_coordinator::{leader, metrics};
 use vismae_shards::store::Store;
 
@@ -42,7 +42,7 @@ pub(super) struct Options {
     #[command(flatten)]
     security: Security,
     /// Most connections at once from one address; behind a proxy, those of everyone
-    #[arg(long, value_name = "COUNT", default_value_t = 1000)]
+    #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_PER_ADDRESS)]
     connections_per_address: usize,
     /// Listen on other addresses than this machine's own although something is missing that keeps others out
     #[arg(long)]

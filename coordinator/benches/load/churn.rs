@@ -68,15 +68,7 @@ pub(crate) struct Done {
 impl Workshop {
     pub(crate) fn open(now: MonoTime) -> Outcome<Self> {
         let mut core = Coordinator::new(LEASE);
-        let arrival = Arrival {
-            worker: WorkerId::new("w0")?,
-            devices: vec![Device::Cpu],
-            labels: BTreeMap::new(),
-            host: "127.0.0.1".into(),
-            version: "0.1.0".into(),
-            tasks: Vec::new(),
-        };
-        core.handle(now, Event::WorkerJoined(arrival), &mut Effects::default());
+        core.handle(now, Event::WorkerJoined(arrival("w0")?), &mut Effects::default());
         let lease = core.workers().next().ok_or("the worker is not here")?.lease.clone();
         Ok(Self { core, lease })
     }
@@ -94,6 +86,18 @@ impl Workshop {
         self.core.handle(now, Event::Task { from: self.lease.clone(), task, report }, &mut ended);
         Ok(Done { name, begun: begun.persist, ended: ended.persist })
     }
+}
+
+/// A worker of one slot that joins.
+pub(crate) fn arrival(worker: &str) -> Outcome<Arrival> {
+    Ok(Arrival {
+        worker: WorkerId::new(worker)?,
+        devices: vec![Device::Cpu],
+        labels: BTreeMap::new(),
+        host: "127.0.0.1".into(),
+        version: "0.1.0".into(),
+        tasks: Vec::new(),
+    })
 }
 
 /// Keeps the latest record of each key, as a journal does.

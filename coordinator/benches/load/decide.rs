@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use vismae_core::coordinator::Coordinator;
-use vismae_core::device::Device;
 use vismae_core::effect::Effects;
 use vismae_core::event::{Event, TaskReport};
-use vismae_core::ids::{TaskId, WorkerId};
+use vismae_core::ids::TaskId;
 use vismae_core::time::MonoTime;
-use vismae_core::worker::{Arrival, Lease};
+use vismae_core::worker::Lease;
 
 use crate::Outcome;
+use crate::churn::arrival;
 use crate::jobs::{quantiles, request};
 
 const DECISIONS: usize = 200;
@@ -22,14 +22,7 @@ pub(crate) fn run(workers: usize, waiting: usize) -> Outcome<Value> {
     let now = MonoTime::since_origin(Duration::from_secs(1));
     let mut core = Coordinator::new(Duration::from_secs(3600));
     for number in 0..workers {
-        let arrival = Arrival {
-            worker: WorkerId::new(format!("w{number}"))?,
-            devices: vec![Device::Cpu],
-            labels: BTreeMap::new(),
-            host: "127.0.0.1".into(),
-            version: "0.1.0".into(),
-            tasks: Vec::new(),
-        };
+        let arrival = arrival(&format!("w{number}"))?;
         core.handle(now, Event::WorkerJoined(arrival), &mut Effects::default());
     }
     for number in 0..workers + waiting {

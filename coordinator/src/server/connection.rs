@@ -36,7 +36,7 @@ impl Peer {
     }
 
     /// Takes note that one of its requests was let in: it may stay.
-    pub(super) fn is_let_in(&self) {
+    pub(super) fn note_let_in(&self) {
         self.let_in.store(true, Ordering::Relaxed);
     }
 }

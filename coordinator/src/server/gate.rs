@@ -234,7 +234,7 @@ where
             };
             let caller = pass.caller.clone();
             if let Some(peer) = head.peer.as_ref().filter(|_| !head.is_open()) {
-                peer.is_let_in();
+                peer.note_let_in();
             }
             request.extensions_mut().insert(pass.caller);
             let changes = !head.looks() && !head.is_open() && head.service() != AGENTS;
