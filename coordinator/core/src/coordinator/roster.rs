@@ -62,11 +62,13 @@ impl Coordinator {
         }
     }
 
-    /// A worker of the gang that is leaving: whatever ends the gang's attempt then is no fault of the job.
-    pub(super) fn leaving(&self, gang: &Gang) -> Option<WorkerId> {
+    /// A worker that is leaving, and that the end of a member may be due to: its own one, and where all end together also that of
+    /// another member, which may fail its peers before it is heard itself. What ends the gang's attempt then is no fault of the job.
+    fn leaving(&self, gang: &Gang, number: u32) -> Option<WorkerId> {
         let of =
             |worker: &WorkerId| self.workers.get(worker).is_some_and(|worker| worker.state == WorkerState::Leaving);
-        gang.members.values().map(|member| &member.slot.worker).find(|worker| of(worker)).cloned()
+        let members = gang.members.iter().filter(|(other, _)| !gang.is_elastic() || **other == number);
+        members.map(|(_, member)| &member.slot.worker).find(|worker| of(worker)).cloned()
     }
 
     /// Gives up a worker and every task on it.
@@ -107,7 +109,7 @@ impl Coordinator {
             worker.release(task);
         }
         let gang = self.job(&task.job).and_then(|job| job.state.gang());
-        let leaving = gang.and_then(|gang| self.leaving(gang));
+        let leaving = gang.and_then(|gang| self.leaving(gang, task.member));
         if let End::Failed(Failure { task, cause, message }) = &end {
             let (task, message) = (task.clone(), message.clone());
             effects.facts.push(Fact::TaskFailed { task, cause: *cause, message });
