@@ -1,4 +1,6 @@
-//! The tasks of one attempt at a job, which start, train and end together.
+//! The tasks of one attempt at a job, which start together; ranks may come and go from their first progress on.
+
+mod trial;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,14 +32,16 @@ pub struct Gang {
     pub next_member: u32,
     /// The membership it has formed.
     pub formation: Option<Formation>,
-    /// Memberships in a row that were lost before they made progress.
+    /// Memberships in a row that were lost, after none of which it has got further than ever before.
     pub setbacks: u32,
+    /// The most that it has done in each phase. Not kept: a coordinator that takes over takes the first report for progress.
+    pub furthest: BTreeMap<String, u64>,
     /// Too few members are left, and it waits for others.
     pub short: Option<Short>,
     /// Since when, and why, nobody takes steps: a membership is broken, and the next one has not made progress. Not kept: a coordinator
     /// that takes over does not know when it was.
     pub broken: Option<(MonoTime, FormReason)>,
-    /// Newcomers in a row that were lost before they met the others.
+    /// Newcomers in a row that were lost before they took steps with the others.
     pub unlucky: u32,
     /// Until when no newcomer is started.
     pub recruits_after: MonoTime,
@@ -87,6 +91,12 @@ pub struct Member {
     pub since: MonoTime,
     /// When it was first a rank.
     pub joined: Option<MonoTime>,
+    /// Whether it has taken steps with the others, and holds what they have come to. Not kept: whoever has been a rank is taken for one
+    /// that has.
+    pub trained: bool,
+    /// Reports of steps until it is no longer on trial: if its group breaks before, that is its fault and not the others'. Not kept: a
+    /// coordinator that takes over suspects nobody.
+    pub trial: u32,
 }
 
 /// How far a member is.
@@ -123,7 +133,8 @@ pub enum End {
 
 impl Member {
     pub(crate) fn new((slot, device): (SlotId, Device), now: MonoTime) -> Self {
-        Self { slot, device, state: MemberState::Starting, seated: now, since: now, joined: None }
+        let state = MemberState::Starting;
+        Self { slot, device, state, seated: now, since: now, joined: None, trained: false, trial: 0 }
     }
 
     /// Whether it holds its slot.
@@ -155,6 +166,7 @@ impl Gang {
             members,
             formation: None,
             setbacks: 0,
+            furthest: BTreeMap::new(),
             short: None,
             broken: None,
             unlucky: 0,
@@ -224,11 +236,6 @@ impl Gang {
         Some(Membership { generation: *generation, ranks, store_address, urgent: *urgent })
     }
 
-    /// Whether every rank is up, and the first membership can be formed.
-    pub(crate) fn is_ready(&self) -> bool {
-        self.is_group() && self.members.values().all(Member::is_present)
-    }
-
     /// Whether no member is left.
     pub(crate) fn is_over(&self) -> bool {
         self.live_members().next().is_none()
@@ -273,10 +280,26 @@ impl Gang {
         stayed.chain(came.map(|(number, _)| *number)).collect()
     }
 
-    /// Whether some rank of the last membership is still there, and knows what the others have come to.
+    /// Whether some member is there that knows what the gang has come to, once that is anything.
     pub(crate) fn has_survivors(&self) -> bool {
-        let ranks = self.formation.as_ref().map_or(&[][..], |formation| &formation.ranks);
-        ranks.iter().any(|rank| self.members.get(rank).is_some_and(Member::is_present))
+        self.began.is_none() || self.members.values().any(|member| member.trained && member.is_present())
+    }
+
+    /// Whether what it has come to is lost: nobody who knows it is there or may come back.
+    pub(crate) fn is_lost(&self) -> bool {
+        !self.members.values().any(|member| member.trained && member.is_live() && !member.is_leaving())
+    }
+
+    /// Whether the members that are there can go on.
+    pub(crate) fn is_enough(&self) -> bool {
+        self.present().len() >= self.demand.at_least() as usize && self.has_survivors()
+    }
+
+    /// The members of which nothing is heard, or which were not met.
+    pub(crate) fn excluded(&self) -> impl Iterator<Item = u32> {
+        self.live_members()
+            .filter(|(_, member)| matches!(member.state, MemberState::Ready { excluded: true, .. }))
+            .map(|(number, _)| number)
     }
 
     /// Whether a member is a rank of the last membership.
@@ -298,19 +321,22 @@ impl Gang {
         if self.is_elastic() { at_most.saturating_sub(staying) } else { 0 }
     }
 
-    /// The members that can be ranks now or soon, those last that would be missed least.
+    /// The members that can be ranks now or soon, those last that would be missed least: newcomers know nothing yet.
     pub(crate) fn staying(&self) -> Vec<u32> {
-        self.present().into_iter().chain(self.starting().map(|(number, _)| number)).collect()
+        let all = self.present().into_iter().chain(self.starting().map(|(number, _)| number));
+        let (mut staying, newcomers): (Vec<u32>, Vec<u32>) =
+            all.partition(|number| self.members.get(number).is_some_and(|member| member.trained));
+        staying.extend(newcomers);
+        staying
     }
 
-    /// The members that it can do without, those first that would be missed least.
+    /// The members that it can do without, those first that would be missed least: it does without those already that it has left out.
     pub(crate) fn spare(&self) -> Vec<u32> {
-        let staying = self.staying();
-        let needed = self.demand.at_least() as usize;
-        if !self.is_elastic() || staying.len() <= needed {
+        if !self.is_elastic() || !self.is_enough() {
             return Vec::new();
         }
-        staying[needed..].iter().rev().copied().collect()
+        let needed = self.demand.at_least() as usize;
+        self.excluded().chain(self.staying().into_iter().skip(needed).rev()).collect()
     }
 
     /// The members that have not come up yet.
@@ -331,9 +357,10 @@ impl Gang {
         })
     }
 
-    /// It has too few members, and newcomers that would be enough are not even on their way.
+    /// It has too few members, and newcomers that would be enough are not even on their way, or find nobody to learn from.
     pub(crate) fn waits_for_slots(&self) -> Option<&Short> {
-        self.short.as_ref().filter(|_| self.staying().len() < self.demand.at_least() as usize)
+        let are_coming = self.has_survivors() && self.staying().len() >= self.demand.at_least() as usize;
+        self.short.as_ref().filter(|_| !are_coming)
     }
 
     /// When something has to happen even if nobody says a word.

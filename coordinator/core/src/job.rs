@@ -30,7 +30,7 @@ pub const FRUITLESS_ATTEMPTS: u32 = 3;
 pub const READY_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a gang keeps what it has come to in memory, with fewer members than it needs, until others come.
 pub const REJOIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// Memberships in a row that may be lost before any of them makes progress: the next would hardly do better.
+/// Memberships in a row that may be lost before any of them gets further than ever before: the next would hardly do better.
 pub const SETBACKS: u32 = 4;
 /// The longest pause before a newcomer is tried again where others were lost before they met the gang.
 pub const RECRUIT_PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -85,18 +85,22 @@ pub struct Stop {
 /// ```text
 ///                 ┌──────── pause over, or a worker left ────────┐
 ///                 ▼                                              │
-///   ──▶ Waiting ──all slots at once──▶ Running ──a member ends badly, or cancel──▶ Stopping
+///   ──▶ Waiting ──all slots at once──▶ Running ──the gang can't go on, or cancel──▶ Stopping
 ///          │                             │                                            │
-///          │ cancel, or a job            │ every member                               │ every member over, and
-///          │ it needs failed             │ succeeded                                  │ no retry is left or wanted
+///          │ cancel, or a job            │ the work                                   │ every member over, and
+///          │ it needs failed             │ is done                                    │ no retry is left or wanted
 ///          ▼                             ▼                                            ▼
 ///         Over ◀─────────────────────────┴────────────────────────────────────────────┘
 /// ```
+///
+/// Members that share files have done the work when every one of them has succeeded, and can't go on when one ends badly. Ranks have
+/// done it when one of them has, and from their first progress on members may come and go: they can't go on when nobody is left who
+/// knows what they have come to, when too few are left for longer than [`REJOIN_TIMEOUT`], after [`SETBACKS`], or for bad input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JobState {
     /// Holds no slot.
     Waiting(Reason),
-    /// Every member has its slot.
+    /// Its members have their slots.
     Running(Gang),
     /// What is left of the gang was told to stop.
     Stopping {
@@ -119,9 +123,9 @@ pub enum JobState {
 /// Why a gang stops before its work is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StopReason {
-    /// A member failed.
+    /// A member failed, and the others can't go on without it.
     Failed(Failure),
-    /// A worker it runs on leaves; its work is taken up elsewhere, and no failure is counted.
+    /// A worker that it can't do without leaves; its work is taken up elsewhere, and no failure is counted.
     WorkerLeaves(WorkerId),
     /// A job of higher priority needs its slots; it goes back to the queue, and no failure is counted.
     Preempted {

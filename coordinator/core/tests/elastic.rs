@@ -14,21 +14,6 @@ use vismae_core::namespace::NamespaceChange;
 use vismae_core::spec::PipelineSpec;
 use vismae_core::worker::HeldTask;
 
-/// A pre-training on slots of three workers that goes on with `at_least`, and has begun.
-fn training(at_least: u32, at_most: u32) -> Cluster {
-    let mut cluster = Cluster::new();
-    for worker in ["w0", "w1", "w2"] {
-        cluster.join(worker, 1);
-    }
-    cluster.submit(pipeline("demo", vec![job("a", &[], elastic(at_least, at_most))]));
-    for member in 0..at_most.min(3) {
-        cluster.ready(&format!("demo.a/0/{member}"));
-    }
-    cluster.progress("demo.a/0/0", 5);
-    cluster.sent();
-    cluster
-}
-
 #[test]
 fn the_others_go_on_without_a_lost_member_and_take_one_in_again() {
     let mut cluster = training(2, 3);
@@ -333,4 +318,13 @@ fn a_coordinator_that_takes_over_knows_who_was_in() {
     next.come_back("w0", 1, held("demo.a/0/0"));
     next.ready("demo.a/0/0");
     assert_eq!(next.membership().0, ["demo.a/0/1", "demo.a/0/2", "demo.a/0/0"]);
+}
+
+#[test]
+fn a_crash_beside_a_worker_that_leaves_is_a_crash() {
+    let mut cluster = training(1, 3);
+    cluster.handle(Event::WorkerLeaving(cluster.leases["w2"].clone()));
+    cluster.fail("demo.a/0/1", Cause::Crash);
+    assert_eq!(cluster.job("demo.a").state.gang().unwrap().setbacks, 1);
+    assert!(cluster.membership().1);
 }

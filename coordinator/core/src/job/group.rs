@@ -4,18 +4,16 @@
 //! leaves the last, compares how far it is with the others, and goes on from the most advanced. So a lost member costs one step at
 //! most, and a planned change nothing.
 
-use std::time::Duration;
-
-use super::{Eviction, Job, JobState, RECRUIT_PAUSE_MAX, SETBACKS, StopReason};
+use super::{Eviction, Job, JobState, SETBACKS, StopReason};
 use crate::device::Device;
-use crate::effect::{Command, Effects, Fact, FormReason, Record};
+use crate::effect::{Command, Effects, Fact, FormReason, Membership, Record};
 use crate::failure::{Cause, Failure};
 use crate::gang::{End, Formation, Gang, Member, MemberState, Short};
 use crate::ids::{Generation, SlotId, WorkerId};
 use crate::time::MonoTime;
 
 impl Job {
-    /// A member is up. The first membership waits for all, later ones for nobody.
+    /// A member is up.
     pub(super) fn gather(
         &mut self,
         now: MonoTime,
@@ -24,10 +22,13 @@ impl Job {
         store_address: Option<String>,
         effects: &mut Effects,
     ) -> JobState {
-        let Some(found) = gang.members.get_mut(&member).filter(|found| found.state == MemberState::Starting) else {
+        let is_out =
+            |state: &MemberState| matches!(state, MemberState::Starting | MemberState::Ready { excluded: true, .. });
+        let Some(found) = gang.members.get_mut(&member).filter(|found| is_out(&found.state)) else {
             return JobState::Running(gang);
         };
         let unreachable = store_address.is_none();
+        // One that was left out says so again when its agent has found a coordinator that may have missed that it is back.
         found.state = MemberState::Ready { store_address, excluded: false };
         if unreachable && member == 0 && gang.is_gathering() {
             let failure = Failure {
@@ -37,14 +38,7 @@ impl Job {
             };
             return self.stop(now, gang, StopReason::Failed(failure), effects);
         }
-        if gang.is_elastic() {
-            return self.regroup(now, gang, FormReason::Resized, effects);
-        }
-        if gang.formation.is_none() && gang.is_ready() {
-            let reason = if gang.attempt == 0 { FormReason::Start } else { FormReason::Retry };
-            self.form(now, &mut gang, reason, effects);
-        }
-        JobState::Running(gang)
+        self.regroup(now, gang, FormReason::Resized, effects)
     }
 
     /// Newcomers get their slots and are told to start.
@@ -66,9 +60,18 @@ impl Job {
         JobState::Running(gang)
     }
 
-    /// A member that was given up is there after all, with what it has come to.
-    pub(super) fn revive(now: MonoTime, mut gang: Gang, number: u32, seat: (SlotId, Device)) -> JobState {
-        gang.members.entry(number).or_insert_with(|| Member::new(seat, now));
+    /// A member that was given up is there after all, with what it has come to. Whoever was to replace it and has not come up yet need
+    /// not.
+    pub(super) fn revive(
+        &self,
+        now: MonoTime,
+        mut gang: Gang,
+        number: u32,
+        seat: (SlotId, Device),
+        effects: &mut Effects,
+    ) -> JobState {
+        gang.members.entry(number).or_insert_with(|| Member { trained: true, ..Member::new(seat, now) });
+        self.trim(now, &mut gang, effects);
         JobState::Running(gang)
     }
 
@@ -96,6 +99,7 @@ impl Job {
             return self.complete(now, &gang, figures, effects);
         }
         if gang.is_done() {
+            gang.short = None;
             // Whoever is not at the end by now has come too late to be of use.
             for left in gang.live(&self.id).map(|(task, _)| task.member).collect::<Vec<_>>() {
                 self.dismiss(now, &mut gang, left, "the work is done", effects);
@@ -118,26 +122,27 @@ impl Job {
         if !gang.is_elastic() || !failure.cause.is_retryable() {
             return self.stop(now, gang, why, effects);
         }
-        let planned = was_leaving || matches!(why, StopReason::WorkerLeaves(_));
-        match (planned, gang.is_rank(member)) {
+        let is_planned = was_leaving || matches!(why, StopReason::WorkerLeaves(_));
+        // Nobody has closed its connections: the others do not notice by themselves.
+        let is_cut_off = failure.cause == Cause::WorkerLost;
+        let is_rank = gang.is_rank(member);
+        let lost = gang.members.remove(&member);
+        let is_newcomer = lost.as_ref().is_none_or(|lost| !lost.trained);
+        match (is_planned, is_newcomer) {
             (true, _) => {}
-            (false, true) => gang.setbacks += 1,
-            (false, false) => {
-                let pause = Duration::from_secs(1 << gang.unlucky.min(6)).min(RECRUIT_PAUSE_MAX);
-                gang.unlucky += 1;
-                gang.recruits_after = now.after(pause);
-            }
+            (false, true) => gang.put_off(now),
+            (false, false) if is_rank => gang.set_back(now),
+            (false, false) => {}
         }
-        gang.members.remove(&member);
-        if !gang.has_survivors() || gang.setbacks >= SETBACKS {
+        if gang.is_lost() || gang.setbacks >= SETBACKS {
             return self.stop(now, gang, why, effects);
         }
-        if gang.lacks() > 0 && gang.short.is_none() {
-            gang.short = Some(Short { since: now, why });
-        }
-        let reason = if planned { FormReason::Resized } else { FormReason::Lost };
-        if gang.short.is_some() {
-            gang.broken.get_or_insert((now, reason));
+        let reason = if is_planned && !is_cut_off { FormReason::Resized } else { FormReason::Lost };
+        if !gang.is_enough() {
+            gang.fall_short(now, why, reason);
+        } else if was_leaving && is_cut_off && lost.is_some_and(|lost| lost.joined.is_some()) {
+            // The others may be in the group still that it was to leave with them.
+            self.form(now, &mut gang, reason, effects);
         }
         self.regroup(now, gang, reason, effects)
     }
@@ -151,17 +156,19 @@ impl Job {
         over: bool,
         effects: &mut Effects,
     ) -> JobState {
-        if !gang.is_elastic() || gang.members.get(&member).is_none_or(|found| found.is_present() == over) {
+        let is_known = |gang: &Gang| gang.members.get(&member).is_none_or(|found| found.is_present() == over);
+        if !gang.is_group() || gang.is_done() || is_known(&gang) {
             return JobState::Running(gang);
         }
         gang.exclude(member, !over);
-        if gang.present().len() < gang.demand.at_least() as usize {
+        let silent = if over { gang.excluded().next() } else { Some(member) };
+        if let Some(silent) = silent.filter(|_| !gang.is_enough()) {
             let failure = Failure {
-                task: gang.task(&self.id, member),
+                task: gang.task(&self.id, silent),
                 cause: Cause::Environment,
                 message: "is silent: its process is there, and does not run".to_owned(),
             };
-            gang.short.get_or_insert(Short { since: now, why: StopReason::Failed(failure) });
+            gang.fall_short(now, StopReason::Failed(failure), FormReason::Lost);
         }
         self.regroup(now, gang, if over { FormReason::Resized } else { FormReason::Lost }, effects)
     }
@@ -179,30 +186,37 @@ impl Job {
             return JobState::Running(gang);
         }
         gang.exclude(member, false);
+        if !gang.present().contains(&member) {
+            return JobState::Running(gang);
+        }
         let is_current = gang.formation.as_ref().is_some_and(|formed| formed.generation == generation);
         if !is_current || !gang.is_rank(member) {
             // It speaks of a membership that is over already; where it is no rank of the last one, it wants to be one of the next.
             return self.regroup(now, gang, FormReason::Resized, effects);
         }
-        missing.iter().filter(|missed| **missed != member).for_each(|missed| gang.exclude(*missed, true));
+        let blamed = gang.blamed(member, missing);
+        match blamed.is_empty() {
+            true => missing.iter().filter(|missed| **missed != member).for_each(|missed| gang.exclude(*missed, true)),
+            // The others went on without them before, and can again.
+            false => gang.put_off(now),
+        }
+        for &number in &blamed {
+            self.dismiss(now, &mut gang, number, "it can't be joined by the others", effects);
+        }
         self.trim(now, &mut gang, effects);
-        if gang.present().len() < gang.demand.at_least() as usize {
-            let failure = Failure {
-                task: gang.task(&self.id, missing.first().copied().unwrap_or(member)),
-                cause: Cause::Environment,
-                message: format!("was not met by its peers: {reason}"),
-            };
-            gang.short.get_or_insert(Short { since: now, why: StopReason::Failed(failure) });
+        let failed = |gang: &Gang, member: u32, message: String| {
+            StopReason::Failed(Failure { task: gang.task(&self.id, member), cause: Cause::Environment, message })
+        };
+        if !gang.is_enough() {
+            let unmet = blamed.first().or(missing.first()).copied().unwrap_or(member);
+            let why = failed(&gang, unmet, format!("was not met by its peers: {reason}"));
+            gang.fall_short(now, why, FormReason::Broken);
             return JobState::Running(gang);
         }
-        gang.setbacks += 1;
+        gang.setbacks += u32::from(blamed.is_empty());
         if gang.setbacks >= SETBACKS {
-            let failure = Failure {
-                task: gang.task(&self.id, member),
-                cause: Cause::Environment,
-                message: format!("the ranks do not meet: {reason}"),
-            };
-            return self.stop(now, gang, StopReason::Failed(failure), effects);
+            let why = failed(&gang, member, format!("the ranks do not meet: {reason}"));
+            return self.stop(now, gang, why, effects);
         }
         self.form(now, &mut gang, FormReason::Broken, effects);
         gang.short = None;
@@ -221,7 +235,10 @@ impl Job {
         let reason = format!("`{}` needs its slot", eviction.by);
         for &number in members {
             let task = gang.task(&self.id, number);
-            let Some(member) = gang.members.get_mut(&number).filter(|member| member.stays()) else { continue };
+            let Some(member) = gang.members.get_mut(&number) else { continue };
+            if !member.is_live() || member.is_leaving() {
+                continue;
+            }
             (member.state, member.since) = (MemberState::Leaving { by: Some(eviction.by.clone()) }, now);
             effects.send(&member.slot.worker, task.clone(), Command::Stop { reason: reason.clone() });
             effects.facts.push(Fact::MemberReleased { task, by: eviction.by.clone() });
@@ -270,12 +287,13 @@ impl Job {
         }
     }
 
-    /// Forms the next membership, if the members that are there are others than the ranks of the last one, and enough.
+    /// Forms the next membership, if the members that are there are others than the ranks of the last one, and enough. The first one
+    /// waits for all that are coming up, later ones for nobody.
     fn regroup(&mut self, now: MonoTime, mut gang: Gang, reason: FormReason, effects: &mut Effects) -> JobState {
         self.trim(now, &mut gang, effects);
-        let present = gang.present();
-        let is_new = gang.formation.as_ref().is_none_or(|formed| formed.ranks != present);
-        if present.len() >= gang.demand.at_least() as usize && gang.has_survivors() {
+        let is_awaited = gang.formation.is_none() && gang.starting().next().is_some();
+        if gang.is_group() && gang.is_enough() && !is_awaited {
+            let is_new = gang.formation.as_ref().is_none_or(|formed| formed.ranks != gang.present());
             if is_new {
                 self.form(now, &mut gang, reason, effects);
             }
@@ -287,25 +305,29 @@ impl Job {
     /// Orders the ranks, and tells every one of them.
     fn form(&mut self, now: MonoTime, gang: &mut Gang, reason: FormReason, effects: &mut Effects) {
         self.generation = Generation(self.generation.0 + 1);
+        let reason = match (&gang.formation, gang.attempt) {
+            (Some(_), _) => reason,
+            (None, 0) => FormReason::Start,
+            (None, _) => FormReason::Retry,
+        };
         let ranks = gang.present();
         let is_break = matches!(reason, FormReason::Lost | FormReason::Broken);
         let urgent = is_break || gang.short.is_some();
         if is_break {
             gang.broken.get_or_insert((now, reason));
         }
-        if ranks.iter().any(|rank| gang.members.get(rank).is_some_and(|member| member.joined.is_none())) {
-            gang.unlucky = 0;
-        }
-        for rank in &ranks {
-            if let Some(member) = gang.members.get_mut(rank) {
-                member.joined.get_or_insert(now);
-            }
-        }
+        // They may wait in a group that the others have left long ago.
+        let is_back =
+            |rank: &&u32| gang.members.get(*rank).is_some_and(|member| member.trained) && !gang.is_rank(**rank);
+        let back: Vec<u32> = ranks.iter().filter(is_back).copied().collect();
+        gang.try_out(&ranks, now);
         gang.formation = Some(Formation { generation: self.generation, ranks, urgent });
         let Some(membership) = gang.membership(&self.id) else { return };
         for task in &membership.ranks {
             if let Some(member) = gang.members.get(&task.member) {
-                effects.send(&member.slot.worker, task.clone(), Command::Membership(membership.clone()));
+                let urgent = urgent || back.contains(&task.member);
+                let command = Command::Membership(Membership { urgent, ..membership.clone() });
+                effects.send(&member.slot.worker, task.clone(), command);
             }
         }
         effects.facts.push(Fact::GenerationFormed {

@@ -84,7 +84,7 @@ impl Job {
             (JobState::Running(gang), Input::Recruit { seats, store_url }) => {
                 self.recruit(now, gang, seats, store_url, effects)
             }
-            (JobState::Running(gang), Input::Revive { member, seat }) => Self::revive(now, gang, member, seat),
+            (JobState::Running(gang), Input::Revive { member, seat }) => self.revive(now, gang, member, seat, effects),
             (JobState::Running(gang), Input::Release { members, eviction }) => {
                 self.release(now, gang, &members, &eviction, effects)
             }
@@ -131,20 +131,33 @@ impl Job {
 
     /// Takes in how far the latest attempt is. The first word of it is worth keeping: an attempt that got somewhere is not fruitless.
     pub(crate) fn progress(&mut self, now: MonoTime, progress: Progress, effects: &mut Effects) {
-        let is_further = self.progress.as_ref().is_none_or(|before| progress.done > before.done);
-        if let JobState::Running(gang) = &mut self.state
-            && let Some((since, reason)) = gang.broken.take_if(|_| is_further)
-        {
-            effects.facts.push(Fact::Recovered { job: self.id.clone(), reason, time: now.since(since) });
+        let is_step = |before: &Progress| before.phase == progress.phase && progress.done > before.done;
+        let is_step = self.progress.as_ref().is_none_or(is_step);
+        let mut is_turn = false;
+        if let JobState::Running(gang) = &mut self.state {
+            let is_further = gang.advance(&progress);
+            is_turn = gang.began.is_none() || (gang.setbacks > 0 && is_further);
+            if gang.began.is_none() {
+                gang.begin(now);
+            }
+            if is_turn {
+                gang.setbacks = 0;
+            }
+            // After a loss the first steps may be some that were taken before.
+            if is_step {
+                gang.pass_trials(1);
+                let broken = gang.broken.take();
+                effects.facts.extend(broken.map(|(since, reason)| Fact::Recovered {
+                    job: self.id.clone(),
+                    reason,
+                    time: now.since(since),
+                }));
+            }
         }
         self.progress = Some(progress);
         effects.changed.insert(self.id.pipeline.clone());
         effects.facts.push(Fact::Progressed(self.id.clone()));
-        if let JobState::Running(gang) = &mut self.state
-            && (gang.began.is_none() || (gang.setbacks > 0 && is_further))
-        {
-            gang.began.get_or_insert(now);
-            gang.setbacks = 0;
+        if is_turn {
             effects.persist.push(self.to_record());
         }
     }

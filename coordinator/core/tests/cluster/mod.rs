@@ -185,6 +185,21 @@ impl Cluster {
         (membership.ranks.iter().map(ToString::to_string).collect(), membership.urgent)
     }
 
+    /// Whether a task was told of the last membership that it is urgent.
+    pub(crate) fn is_urgent_for(&self, task: &str) -> bool {
+        let mut told = self.last.send.iter().filter(|dispatch| dispatch.task.to_string() == task);
+        let membership = told.find_map(|dispatch| match &dispatch.command {
+            Command::Membership(membership) => Some(membership.urgent),
+            _ => None,
+        });
+        membership.unwrap_or_else(|| panic!("{task} is no rank"))
+    }
+
+    /// Nothing is heard of a task, or something again.
+    pub(crate) fn silence(&mut self, task: &str, over: bool) {
+        self.report(task, TaskReport::Silence { over });
+    }
+
     pub(crate) fn succeed(&mut self, task: &str) {
         self.report(task, TaskReport::Succeeded { figures: BTreeMap::from([("loss".to_owned(), 0.5)]) });
     }
@@ -317,6 +332,27 @@ pub(crate) fn pipeline(name: &str, jobs: Vec<JobSpec>) -> PipelineSpec {
         suspended: false,
         deadline: None,
     }
+}
+
+/// A pre-training on slots of three workers that goes on with `at_least`, and has begun.
+pub(crate) fn training(at_least: u32, at_most: u32) -> Cluster {
+    let mut cluster = gathered(at_least, at_most);
+    cluster.progress("demo.a/0/0", 5);
+    cluster
+}
+
+/// The same before its first step: all ranks are up.
+pub(crate) fn gathered(at_least: u32, at_most: u32) -> Cluster {
+    let mut cluster = Cluster::new();
+    for worker in ["w0", "w1", "w2"] {
+        cluster.join(worker, 1);
+    }
+    cluster.submit(pipeline("demo", vec![job("a", &[], elastic(at_least, at_most))]));
+    for member in 0..at_most.min(3) {
+        cluster.ready(&format!("demo.a/0/{member}"));
+    }
+    cluster.sent();
+    cluster
 }
 
 /// Ingest, a pre-training of two, and two fine-tunes side by side.

@@ -1,5 +1,6 @@
 //! The gang of a job that has slots.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use vismae_core::device::Device;
@@ -44,7 +45,7 @@ pub(super) fn read_gang(wire: state::Gang) -> Result<Gang, Fault> {
     let seated = wire.seat_time.map_or(Ok(placed), |time| moment(Some(time)))?;
     let time = |wire: Option<prost_types::Duration>| wire.map_or(Ok(Duration::ZERO), duration);
     let members = (0..).zip(wire.members).map(|(place, member)| read_member(place, seated, member));
-    let members: std::collections::BTreeMap<u32, Member> = members.collect::<Result<_, _>>()?;
+    let members: BTreeMap<u32, Member> = members.collect::<Result<_, _>>()?;
     let all = || members.keys().copied().collect();
     Ok(Gang {
         attempt: wire.attempt,
@@ -65,6 +66,7 @@ pub(super) fn read_gang(wire: state::Gang) -> Result<Gang, Fault> {
         next_member: wire.next_member.unwrap_or(members.len() as u32),
         members,
         setbacks: wire.setbacks,
+        furthest: BTreeMap::new(),
         short: wire.short.map(|short| read_short(*short)).transpose()?,
         broken: None,
         unlucky: wire.unlucky,
@@ -109,6 +111,7 @@ fn write_member(number: u32, member: &Member) -> state::Member {
 fn read_member(place: u32, gang_seated: MonoTime, wire: state::Member) -> Result<(u32, Member), Fault> {
     use state::member::State;
     let seated = wire.seat_time.map_or(Ok(gang_seated), |time| moment(Some(time)))?;
+    let joined = wire.join_time.map(|time| moment(Some(time))).transpose()?;
     let member = Member {
         slot: SlotId { worker: WorkerId::new(wire.worker).map_err(fault)?, index: wire.slot },
         device: match wire.device.as_str() {
@@ -128,7 +131,9 @@ fn read_member(place: u32, gang_seated: MonoTime, wire: state::Member) -> Result
         seated,
         // Whatever is waited for, a coordinator that takes over waits for it anew.
         since: seated,
-        joined: wire.join_time.map(|time| moment(Some(time))).transpose()?,
+        joined,
+        trained: joined.is_some(),
+        trial: 0,
     };
     Ok((wire.number.unwrap_or(place), member))
 }

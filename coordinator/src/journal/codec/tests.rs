@@ -30,6 +30,8 @@ fn gang(demand: Demand) -> Gang {
         seated: at(4),
         since: at(4),
         joined: (index == 0).then(|| at(5)),
+        trained: index == 0,
+        trial: 0,
     };
     let figures = BTreeMap::from([("loss".to_owned(), 0.25)]);
     Gang {
@@ -51,6 +53,7 @@ fn gang(demand: Demand) -> Gang {
         next_member: 12,
         formation: Some(Formation { generation: Generation(4), ranks: vec![3, 1], urgent: true }),
         setbacks: 2,
+        furthest: BTreeMap::new(),
         short: Some(Short { since: at(6), why: StopReason::Suspended }),
         broken: None,
         unlucky: 3,
@@ -217,6 +220,7 @@ fn first_gang() -> Gang {
         seated: at(3),
         since: at(3),
         joined: None,
+        trained: false,
         ..member
     };
     Gang {
