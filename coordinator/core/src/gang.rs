@@ -321,6 +321,12 @@ impl Gang {
         if self.is_elastic() { at_most.saturating_sub(staying) } else { 0 }
     }
 
+    /// Whether it has use for a member that comes back with what it has come to: where it can grow, or in place of one that has not come
+    /// up yet.
+    pub(crate) fn can_take_back(&self) -> bool {
+        self.can_use() > 0 || (self.is_elastic() && self.starting().any(|(_, member)| !member.trained))
+    }
+
     /// The members that can be ranks now or soon, those last that would be missed least: newcomers know nothing yet.
     pub(crate) fn staying(&self) -> Vec<u32> {
         let all = self.present().into_iter().chain(self.starting().map(|(number, _)| number));

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use cluster::*;
 use vismae_core::coordinator::Coordinator;
+use vismae_core::device::PerKind;
 use vismae_core::effect::{Fact, FormReason};
 use vismae_core::event::{Event, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::job::{READY_TIMEOUT, REJOIN_TIMEOUT, SETBACKS, STOP_TIMEOUT};
-use vismae_core::namespace::NamespaceChange;
+use vismae_core::namespace::{Borrowing, NamespaceChange};
 use vismae_core::spec::PipelineSpec;
 use vismae_core::worker::HeldTask;
 
@@ -262,10 +263,8 @@ fn those_of_higher_priority_give_up_nothing() {
 #[test]
 fn quota_that_a_job_waits_for_is_not_grown_into() {
     let mut cluster = training(1, 3);
-    let change = |cpu| NamespaceChange {
-        quota: vismae_core::device::PerKind { cpu: Some(Some(cpu)), cuda: None },
-        ..NamespaceChange::default()
-    };
+    let change =
+        |cpu| NamespaceChange { quota: PerKind { cpu: Some(Some(cpu)), cuda: None }, ..NamespaceChange::default() };
     cluster.namespace("default", change(4)).unwrap();
     cluster.join("w3", 8);
     // Three are used, and one is left of the quota.
@@ -327,4 +326,40 @@ fn a_crash_beside_a_worker_that_leaves_is_a_crash() {
     cluster.fail("demo.a/0/1", Cause::Crash);
     assert_eq!(cluster.job("demo.a").state.gang().unwrap().setbacks, 1);
     assert!(cluster.membership().1);
+}
+
+#[test]
+fn a_rank_that_comes_back_soon_comes_before_its_replacement() {
+    let mut cluster = training(2, 3);
+    cluster.join("spare", 1);
+    cluster.lose("w2");
+    assert_eq!(cluster.sent(), ["join demo.a/0/0 2", "join demo.a/0/1 2", "start demo.a/0/3 spare#0"]);
+    cluster.come_back("w2", 1, vec![HeldTask { task: "demo.a/0/2".parse().unwrap(), slot: 0 }]);
+    assert_eq!(cluster.sent(), ["stop demo.a/0/3"]);
+    cluster.ready("demo.a/0/2");
+    assert_eq!(cluster.membership().0, ["demo.a/0/0", "demo.a/0/1", "demo.a/0/2"]);
+    assert!(cluster.is_urgent_for("demo.a/0/2"));
+}
+
+#[test]
+fn a_rank_that_comes_back_finds_room_only_within_the_quota() {
+    let mut cluster = training(2, 3);
+    cluster.lose("w2");
+    let quota = PerKind { cpu: Some(Some(2)), cuda: None };
+    let change = NamespaceChange { quota, borrowing: Some(Borrowing::Never), ..NamespaceChange::default() };
+    cluster.namespace("default", change).unwrap();
+    cluster.sent();
+    cluster.come_back("w2", 1, vec![HeldTask { task: "demo.a/0/2".parse().unwrap(), slot: 0 }]);
+    assert_eq!(cluster.sent(), ["stop demo.a/0/2"]);
+}
+
+#[test]
+fn an_end_that_is_told_after_its_worker_was_lost_counts_once() {
+    let mut cluster = training(3, 3);
+    cluster.lose("w2");
+    assert_eq!(cluster.job("demo.a").state.gang().unwrap().setbacks, 1);
+    cluster.come_back("w2", 1, vec![HeldTask { task: "demo.a/0/2".parse().unwrap(), slot: 0 }]);
+    cluster.fail("demo.a/0/2", Cause::Crash);
+    let gang = cluster.job("demo.a").state.gang().unwrap();
+    assert_eq!((gang.setbacks, gang.unlucky), (1, 0));
 }

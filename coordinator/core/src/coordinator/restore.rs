@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Coordinator;
+use crate::device::DeviceKind;
 use crate::effect::{Command, Effects, Record};
 use crate::failure::{Cause, Failure};
 use crate::gang::{End, MemberState};
-use crate::ids::{PipelineId, SlotId, TaskId, WorkerId};
+use crate::ids::{JobId, PipelineId, SlotId, TaskId, WorkerId};
 use crate::job::{Input, JobState};
 use crate::pipeline::Pipeline;
 use crate::reason::Reason;
@@ -171,15 +172,23 @@ impl Coordinator {
         for HeldTask { task, slot } in held.iter().filter(|held| !given.contains(&held.slot)) {
             let devices = self.workers.get(worker).map(|worker| &worker.slots);
             let device = devices.and_then(|slots| slots.get(*slot as usize)).map(|slot| slot.device);
-            let (Some(device), Some(job)) = (device, self.job_mut(&task.job)) else { continue };
+            let Some(device) = device.filter(|device| self.may_use(&task.job, device.kind())) else { continue };
+            let Some(job) = self.job_mut(&task.job) else { continue };
             let JobState::Running(gang) = &job.state else { continue };
             let is_lost = task.attempt == gang.attempt && task.member < gang.next_member;
             let is_lost = is_lost && !gang.members.contains_key(&task.member) && gang.kind() == Some(device.kind());
-            if is_lost && gang.can_use() > 0 {
+            if is_lost && gang.can_take_back() {
                 let seat = (SlotId { worker: worker.clone(), index: *slot }, device);
                 job.transition(now, Input::Revive { member: task.member, seat }, effects);
             }
         }
+    }
+
+    /// Whether the namespace of a job may use one slot more.
+    fn may_use(&self, job: &JobId, kind: DeviceKind) -> bool {
+        let Some(pipeline) = self.pipeline(&job.pipeline) else { return false };
+        let used = self.used().get(&pipeline.namespace).copied().unwrap_or_default();
+        *used.get(kind) < self.limits(&pipeline.namespace).most(kind)
     }
 
     /// Gives up the tasks of workers that have not come back in time.
