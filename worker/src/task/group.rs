@@ -20,6 +20,8 @@ const COLLECTIVE_TIMEOUT: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(2);
 /// The least time that others may take to come; they may be in the middle of a step.
 const ARRIVAL_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a rank waits that does not know how long a step takes, as a newcomer: longer than one takes, in most trainings.
+const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a rank that is without a group says so again: its word may have been lost with a coordinator.
 const REPEAT: Duration = Duration::from_secs(2);
 
@@ -129,19 +131,19 @@ impl<'a> Meeting<'a> {
 
     /// Waits until every rank is here: only then is the group made, which nothing could interrupt.
     ///
-    /// One that knows how long a step takes says who has not come after the time of several; a newcomer does not know.
+    /// Others may be in the middle of a step: one that knows how long a step takes says who has not come after the time of several.
     fn wait_for_all(&self, keys: &Store, generation: Generation, (rank, world): (u32, u32)) -> Result<(), Absence> {
         let key = |rank: u32| format!("here/{rank}");
         let count = |key: &str, more: i64| keys.add(key, more).map_err(first_is_missing);
         count(&key(rank), 1)?;
         let mut here = count("here", 1)?;
         let began = Instant::now();
-        let patience = self.step.map(|step| ARRIVAL_PATIENCE.max(step * 4));
+        let patience = self.step.map_or(FIRST_PATIENCE, |step| ARRIVAL_PATIENCE.max(step * 4));
         while here < i64::from(world) {
             if self.context.control.is_stopped() || self.context.control.is_superseded(generation) {
                 return Err(Absence::Superseded);
             }
-            if patience.is_some_and(|patience| began.elapsed() > patience) {
+            if began.elapsed() > patience {
                 let mut ranks = Vec::new();
                 for rank in 0..world {
                     if count(&key(rank), 0)? == 0 {
