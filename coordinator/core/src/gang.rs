@@ -295,6 +295,12 @@ impl Gang {
         self.present().len() >= self.demand.at_least() as usize && self.has_survivors()
     }
 
+    /// Whether the last membership is to take steps before there is another: it is in place of a broken one, and all of its ranks are there.
+    pub(crate) fn is_recovering(&self) -> bool {
+        let is_present = |rank: &u32| self.members.get(rank).is_some_and(Member::is_present);
+        self.broken.is_some() && self.formation.as_ref().is_some_and(|formed| formed.ranks.iter().all(is_present))
+    }
+
     /// The members of which nothing is heard, or which were not met.
     pub(crate) fn excluded(&self) -> impl Iterator<Item = u32> {
         self.live_members()
@@ -388,9 +394,13 @@ impl Gang {
         }
     }
 
-    /// What is waited for begins anew.
+    /// What is waited for begins anew, and what is not kept is not known.
     pub(crate) fn wait_anew(&mut self, now: MonoTime) {
-        self.members.values_mut().for_each(|member| member.since = now);
+        for member in self.members.values_mut() {
+            (member.since, member.trained, member.trial) = (now, member.joined.is_some(), 0);
+        }
+        self.furthest.clear();
+        self.broken = None;
         if let Some(short) = &mut self.short {
             short.since = now;
         }

@@ -22,6 +22,7 @@ fn the_others_go_on_without_a_lost_member_and_take_one_in_again() {
     assert_eq!(cluster.sent(), ["join demo.a/0/1 2", "join demo.a/0/2 2"]);
     assert_eq!(cluster.membership(), (vec!["demo.a/0/1".into(), "demo.a/0/2".into()], true));
     cluster.expect("demo.a", "running", "");
+    cluster.progress("demo.a/0/1", 6);
     cluster.join("w3", 1);
     assert_eq!(cluster.sent(), ["start demo.a/0/3 w3#0"]);
     cluster.ready("demo.a/0/3");
@@ -151,6 +152,7 @@ fn who_is_not_met_is_left_out_until_it_speaks() {
     cluster.sent();
     cluster.part("demo.a/0/1", 1, &["demo.a/0/2"]);
     assert_eq!(cluster.sent(), [""; 0], "it speaks of what is over");
+    cluster.progress("demo.a/0/0", 6);
     cluster.part("demo.a/0/2", 1, &["demo.a/0/0", "demo.a/0/1"]);
     assert_eq!(cluster.membership().0, ["demo.a/0/0", "demo.a/0/1", "demo.a/0/2"], "it is back, and accuses nobody");
 }
@@ -164,6 +166,7 @@ fn a_silent_member_is_left_out_and_may_come_back() {
     cluster.sent();
     cluster.report("demo.a/0/1", silence(false));
     assert_eq!(cluster.sent(), [""; 0], "said again it changes nothing");
+    cluster.progress("demo.a/0/0", 6);
     cluster.report("demo.a/0/1", silence(true));
     assert_eq!(cluster.membership().0, ["demo.a/0/0", "demo.a/0/2", "demo.a/0/1"]);
 
@@ -184,6 +187,7 @@ fn a_silent_member_is_left_out_and_may_come_back() {
 fn a_member_whose_worker_comes_back_is_taken_in_with_what_it_has() {
     let mut cluster = training(2, 3);
     cluster.lose("w2");
+    cluster.progress("demo.a/0/0", 6);
     cluster.sent();
     cluster.come_back("w2", 1, vec![HeldTask { task: "demo.a/0/2".parse().unwrap(), slot: 0 }]);
     assert_eq!(cluster.sent(), [""; 0], "it is neither stopped nor started");
@@ -337,6 +341,7 @@ fn a_rank_that_comes_back_soon_comes_before_its_replacement() {
     cluster.come_back("w2", 1, vec![HeldTask { task: "demo.a/0/2".parse().unwrap(), slot: 0 }]);
     assert_eq!(cluster.sent(), ["stop demo.a/0/3"]);
     cluster.ready("demo.a/0/2");
+    cluster.progress("demo.a/0/0", 6);
     assert_eq!(cluster.membership().0, ["demo.a/0/0", "demo.a/0/1", "demo.a/0/2"]);
     assert!(cluster.is_urgent_for("demo.a/0/2"));
 }

@@ -18,6 +18,7 @@ fn a_rank_that_is_frozen_before_the_first_step_is_left_out() {
     cluster.silence("demo.a/0/1", false);
     assert_eq!(cluster.membership(), (vec!["demo.a/0/0".into(), "demo.a/0/2".into()], true));
     cluster.silence("demo.a/0/1", true);
+    cluster.progress("demo.a/0/0", 1);
     assert_eq!(cluster.membership().0, ["demo.a/0/0", "demo.a/0/2", "demo.a/0/1"]);
 }
 
@@ -68,13 +69,30 @@ fn whoever_comes_back_first_goes_on_with_what_it_has() {
     cluster.silence("demo.a/0/0", true);
     assert_eq!(cluster.membership().0, ["demo.a/0/0"], "it was no rank of the last membership, and knows enough");
     cluster.silence("demo.a/0/1", true);
+    cluster.progress("demo.a/0/0", 6);
     assert_eq!(cluster.membership().0, ["demo.a/0/0", "demo.a/0/1"]);
+}
+
+#[test]
+fn whoever_comes_while_a_group_recovers_waits_for_its_next_step() {
+    let mut cluster = training(2, 4);
+    cluster.silence("demo.a/0/1", false);
+    cluster.sent();
+    cluster.silence("demo.a/0/1", true);
+    cluster.join("w3", 1);
+    cluster.ready("demo.a/0/3");
+    assert_eq!(cluster.sent(), ["start demo.a/0/3 w3#0"], "the others would have to wait for each other anew");
+    cluster.progress("demo.a/0/0", 5);
+    assert_eq!(cluster.sent(), [""; 0], "that is no step");
+    cluster.progress("demo.a/0/0", 6);
+    assert_eq!(cluster.membership().0, ["demo.a/0/0", "demo.a/0/2", "demo.a/0/1", "demo.a/0/3"]);
 }
 
 #[test]
 fn only_who_is_back_leaves_its_group_at_once() {
     let mut cluster = training(2, 3);
     cluster.silence("demo.a/0/1", false);
+    cluster.progress("demo.a/0/0", 6);
     cluster.silence("demo.a/0/1", true);
     assert!(cluster.is_urgent_for("demo.a/0/1"), "nobody else is in its group, and nothing ends it");
     assert!(!cluster.is_urgent_for("demo.a/0/0"), "it finishes its step");

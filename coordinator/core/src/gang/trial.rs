@@ -54,7 +54,7 @@ impl Gang {
     }
 
     /// Whose fault it is that a rank has lost its group, and has not met some of the others: that of ranks on trial, as long as others
-    /// are there that are not. Nobody's where it has missed only those.
+    /// are there that are not. Nobody's where one that is not on trial has missed others like it.
     pub(crate) fn blamed(&self, accuser: u32, missing: &[u32]) -> Vec<u32> {
         let is_on_trial = |number: &u32| self.members.get(number).is_some_and(|member| member.trial > 0);
         let ranks = self.present().into_iter().filter(|number| self.is_rank(*number));
@@ -62,11 +62,12 @@ impl Gang {
         if tried.is_empty() {
             return Vec::new();
         }
-        if blamed.contains(&accuser) {
-            return vec![accuser];
+        let is_on_trial = blamed.contains(&accuser);
+        if !missing.is_empty() || is_on_trial {
+            blamed.retain(|number| *number != accuser && missing.contains(number));
         }
-        blamed.retain(|number| missing.is_empty() || missing.contains(number));
-        blamed
+        // What one on trial says of those that are not speaks against itself.
+        if blamed.is_empty() && is_on_trial { vec![accuser] } else { blamed }
     }
 
     /// A newcomer was of no use: the next is tried later.

@@ -288,13 +288,20 @@ impl Job {
     }
 
     /// Forms the next membership, if the members that are there are others than the ranks of the last one, and enough. The first one
-    /// waits for all that are coming up, later ones for nobody.
-    fn regroup(&mut self, now: MonoTime, mut gang: Gang, reason: FormReason, effects: &mut Effects) -> JobState {
+    /// waits for all that are coming up. Whoever comes while a group recovers waits for its next step: ranks that came and went could keep
+    /// the others from ever meeting.
+    pub(super) fn regroup(
+        &mut self,
+        now: MonoTime,
+        mut gang: Gang,
+        reason: FormReason,
+        effects: &mut Effects,
+    ) -> JobState {
         self.trim(now, &mut gang, effects);
         let is_awaited = gang.formation.is_none() && gang.starting().next().is_some();
         if gang.is_group() && gang.is_enough() && !is_awaited {
             let is_new = gang.formation.as_ref().is_none_or(|formed| formed.ranks != gang.present());
-            if is_new {
+            if is_new && !gang.is_recovering() {
                 self.form(now, &mut gang, reason, effects);
             }
             gang.short = None;

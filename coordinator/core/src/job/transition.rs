@@ -7,7 +7,7 @@ use super::{
     FRUITLESS_ATTEMPTS, Job, JobState, LOST_WORKER_PAUSE, Outcome, RETRY_PAUSES, STOPS_KEPT, Stop, StopReason, Use,
 };
 use crate::device::Device;
-use crate::effect::{Command, Effects, EvictReason, Fact, Membership, Record, Start};
+use crate::effect::{Command, Effects, EvictReason, Fact, FormReason, Membership, Record, Start};
 use crate::event::Progress;
 use crate::failure::{Cause, Failure};
 use crate::gang::{End, Gang, MemberState, Spent};
@@ -39,6 +39,8 @@ pub(crate) enum Input<'a> {
     Silence { member: u32, over: bool },
     /// A member says that its group is broken.
     Parted { member: u32, generation: Generation, missing: Vec<u32>, reason: &'a str },
+    /// A group that was broken has taken a step.
+    Recovered,
     /// It gets slots for more members.
     Recruit { seats: Vec<(SlotId, Device)>, store_url: &'a str },
     /// A member that was given up is there after all.
@@ -81,6 +83,7 @@ impl Job {
             (JobState::Running(gang), Input::Parted { member, generation, missing, reason }) => {
                 self.part(now, gang, (member, generation), (&missing, reason), effects)
             }
+            (JobState::Running(gang), Input::Recovered) => self.regroup(now, gang, FormReason::Resized, effects),
             (JobState::Running(gang), Input::Recruit { seats, store_url }) => {
                 self.recruit(now, gang, seats, store_url, effects)
             }
@@ -133,7 +136,7 @@ impl Job {
     pub(crate) fn progress(&mut self, now: MonoTime, progress: Progress, effects: &mut Effects) {
         let is_step = |before: &Progress| before.phase == progress.phase && progress.done > before.done;
         let is_step = self.progress.as_ref().is_none_or(is_step);
-        let mut is_turn = false;
+        let (mut is_turn, mut is_recovered) = (false, false);
         if let JobState::Running(gang) = &mut self.state {
             let is_further = gang.advance(&progress);
             is_turn = gang.began.is_none() || (gang.setbacks > 0 && is_further);
@@ -147,6 +150,7 @@ impl Job {
             if is_step {
                 gang.pass_trials(1);
                 let broken = gang.broken.take();
+                is_recovered = broken.is_some();
                 effects.facts.extend(broken.map(|(since, reason)| Fact::Recovered {
                     job: self.id.clone(),
                     reason,
@@ -159,6 +163,9 @@ impl Job {
         effects.facts.push(Fact::Progressed(self.id.clone()));
         if is_turn {
             effects.persist.push(self.to_record());
+        }
+        if is_recovered {
+            self.transition(now, Input::Recovered, effects);
         }
     }
 

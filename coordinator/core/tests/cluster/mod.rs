@@ -195,6 +195,11 @@ impl Cluster {
         membership.unwrap_or_else(|| panic!("{task} is no rank"))
     }
 
+    /// Those of the running attempt of `demo.a`.
+    pub(crate) fn setbacks(&self) -> u32 {
+        self.job("demo.a").state.gang().unwrap().setbacks
+    }
+
     /// Nothing is heard of a task, or something again.
     pub(crate) fn silence(&mut self, task: &str, over: bool) {
         self.report(task, TaskReport::Silence { over });
