@@ -81,6 +81,11 @@ fn every_command_prints_json_if_asked() {
     let run = tried.document(&["run", &file, "--workers", "1", "--threads", "1"]);
     assert_eq!((&run["pipeline"]["state"], run["report"].is_string()), (&"succeeded".into(), true), "{run}");
     assert!(tried.document(&[&["report", "small"][..], &at].concat())["report"].is_string());
+    let audit = tried.document(&[&["audit", "small.pretrain"][..], &at].concat());
+    assert_eq!((&audit["exact"], audit["epochs"].as_array().map(Vec::len)), (&true.into(), Some(1)), "{audit}");
+    let none = vismae(&[&["audit", "small.other"][..], &at].concat());
+    assert_eq!(none.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("small.pretrain"), "{none:?}");
     assert_eq!(tried.document(&["completions", "bash"])["shell"], "bash");
     tried.document(&["certs", "--dir", &path("certs")]);
     tried.document(&["tokens", "new", "ada", "--grant", "default:viewer", "--token-file", &path("token")]);

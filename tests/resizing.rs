@@ -122,6 +122,12 @@ fn ranks_that_come_and_go_leave_the_training_as_it_was() {
     assert_eq!(watched.status.code(), Some(0), "{}", String::from_utf8_lossy(&watched.stderr));
     assert_eq!(pretrain()["attempt"], 0, "{}", pretrain());
 
+    let store = folder.path().join("wild").to_string_lossy().into_owned();
+    let audit = succeed(&["audit", "wild.pretrain", "--store", &store, "-o", "json"]);
+    let audit: Value = serde_json::from_str(&audit).unwrap();
+    assert_eq!((&audit["exact"], audit["epochs"].as_array().map(Vec::len)), (&true.into(), Some(epochs as usize)));
+    assert!(audit["groups"].as_u64() >= Some(6), "{}", audit["groups"]);
+
     succeed(&[&["run", calm.as_str(), "--workers", "1", "--threads", "1"][..]].concat());
     let (wild, calm) = (steps(folder.path(), "wild"), steps(folder.path(), "calm"));
     assert_eq!(wild.len(), calm.len());

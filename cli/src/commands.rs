@@ -1,6 +1,7 @@
 //! The command line: one file for each command, and what several of them share.
 
 mod address;
+mod audit;
 mod cancel;
 mod certs;
 mod completions;
@@ -57,6 +58,8 @@ enum Command {
     Corpora(corpora::Options),
     /// Write the report of a pipeline again
     Report(report::Options),
+    /// Show whether a pre-training took exactly the samples of its plan, each once an epoch; exit code 1 when not
+    Audit(audit::Options),
     /// Run a coordinator, with workers if asked, until it is stopped
     Up(up::Options),
     /// Queue the pipeline of a job file
@@ -105,6 +108,7 @@ impl Cli {
             Command::Ingest(options) => ingest::run(options, format).await,
             Command::Corpora(options) => corpora::run(options, format).await,
             Command::Report(options) => report::run(options, format).await,
+            Command::Audit(options) => audit::run(options, format).await,
             Command::Up(options) => up::run(options, format).await,
             Command::Submit(options) => submit::run(options, format).await,
             Command::Jobs(options) => jobs::run(options, format).await,

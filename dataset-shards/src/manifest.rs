@@ -10,8 +10,8 @@ use vismae_core::spec::IngestSpec;
 
 pub use error::LoadManifestError;
 pub use hash::{ContentHash, ContentHasher};
-pub(crate) use shard::modality_word;
 pub use shard::{RowGroup, Shard};
+pub(crate) use shard::{modality_word, modality_words};
 
 use crate::store::Store;
 

@@ -8,6 +8,7 @@
 //!    an epoch is short, not dropped.
 //! 4. Lanes are dealt to ranks in contiguous blocks whose sizes differ by at most one.
 
+mod digest;
 mod epoch;
 mod keyed;
 pub mod quality;
@@ -16,6 +17,7 @@ use std::ops::Range;
 
 use vismae_core::ids::{Epoch, Rank, WorldSize};
 
+pub use digest::{NotADigest, RowsDigest};
 pub use epoch::{EpochOrder, RowRef};
 pub use keyed::sample_key;
 

@@ -1,10 +1,14 @@
 //! What a training run leaves in the store: written by the trainer, read by reports.
 
+mod audit;
+mod ledger;
 mod paths;
 mod results;
 mod steps;
 
-pub use paths::RunPaths;
+pub use audit::{Audit, AuditError, EpochAudit, Finding, audit};
+pub use ledger::{Begin, CommittedFile, End, Entry, Group, Ledger, LedgerError, Record};
+pub use paths::{RunNumber, RunPaths};
 pub use results::{
     ClassCurve, ClassifyResults, EpochLoss, Overlay, PretrainResults, Reconstruction, Results, SegmentResults,
 };

@@ -5,6 +5,7 @@
 
 mod artefacts;
 mod batch;
+mod bookkeeper;
 mod classify;
 mod control;
 mod data;
@@ -31,6 +32,7 @@ use vismae_core::spec::{FinetuneTask, JobKind};
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{Failed, Stopped, Succeeded};
 use vismae_shards::loader::NodeCache;
+use vismae_shards::runs::RunNumber;
 use vismae_shards::store::Store;
 
 use crate::agent::SlotDevice;
@@ -55,6 +57,8 @@ pub(crate) struct TaskOptions {
 /// Everything a task knows about itself.
 struct TaskContext {
     id: TaskId,
+    /// Tells the run apart from earlier ones of its name.
+    run: RunNumber,
     /// Members of the attempt.
     gang_size: u32,
     device: SlotDevice,
@@ -113,6 +117,7 @@ fn prepare(options: &TaskOptions, reporter: &Reporter) -> Result<(TaskContext, J
     let cache = if matches!(job.kind, JobKind::Ingest(_)) { None } else { options.cache.open() };
     let context = TaskContext {
         id,
+        run: RunNumber(start.run_number),
         gang_size: start.gang_size,
         device,
         threads: options.threads,

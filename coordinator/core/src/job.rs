@@ -44,6 +44,8 @@ pub struct Job {
     pub id: JobId,
     /// What it does.
     pub spec: JobSpec,
+    /// When its pipeline was accepted.
+    pub submitted: MonoTime,
     /// Where it is in its life.
     pub state: JobState,
     /// Attempts started.
@@ -174,10 +176,11 @@ pub enum Outcome {
 }
 
 impl Job {
-    pub(crate) fn new(id: JobId, spec: JobSpec, now: MonoTime) -> Self {
+    pub(crate) fn new(id: JobId, spec: JobSpec, submitted: MonoTime) -> Self {
         Self {
             id,
             spec,
+            submitted,
             state: JobState::Waiting(Reason::Queued),
             attempts: 0,
             failures: 0,
@@ -185,7 +188,7 @@ impl Job {
             generation: Generation(0),
             progress: None,
             started: None,
-            since: now,
+            since: submitted,
             ledger: Ledger::default(),
             stops: Vec::new(),
         }

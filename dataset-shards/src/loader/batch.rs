@@ -3,6 +3,7 @@
 use vismae_core::ids::Epoch;
 use vismae_core::spec::Modality;
 
+use crate::order::RowRef;
 use crate::sample::SampleId;
 
 /// The samples of one step that fall to one rank.
@@ -20,6 +21,8 @@ pub struct Batch {
     pub labels: Vec<Option<i64>>,
     /// Class indices laid out as `images`; present when the dataset was opened for masks.
     pub masks: Option<Vec<u8>>,
+    /// Where each sample was copied from: row groups by their place in the dataset.
+    pub rows: Vec<RowRef>,
     /// The identity of each sample.
     pub samples: Vec<SampleId>,
     /// The modality of each sample.

@@ -203,7 +203,7 @@ impl Dataset {
     /// Bytes that a batch of so many samples takes in memory, about.
     pub(super) fn batch_bytes(&self, samples: usize) -> u64 {
         let planes = if self.source.contents.masks { 2 } else { 1 };
-        let small = size_of::<SampleId>() + size_of::<Option<i64>>() + size_of::<Modality>();
+        let small = size_of::<SampleId>() + size_of::<RowRef>() + size_of::<Option<i64>>() + size_of::<Modality>();
         samples as u64 * (u64::from(self.size()).pow(2) * planes + small as u64)
     }
 
@@ -226,6 +226,7 @@ impl Dataset {
             images: Vec::with_capacity(bytes),
             labels: Vec::with_capacity(rows.len()),
             masks: self.source.contents.masks.then(|| Vec::with_capacity(bytes)),
+            rows: Vec::with_capacity(rows.len()),
             samples: Vec::with_capacity(rows.len()),
             modalities: Vec::with_capacity(rows.len()),
             global_samples: rows.len() as u32,
@@ -236,6 +237,7 @@ impl Dataset {
             let decoded = decoded.ok_or_else(|| self.outside(group, row))?;
             batch.images.extend_from_slice(decoded.image(at));
             batch.labels.push(decoded.labels[at]);
+            batch.rows.push(RowRef { group, row });
             batch.samples.push(decoded.samples[at]);
             batch.modalities.push(decoded.modality);
             if let (Some(masks), Some(mask)) = (&mut batch.masks, decoded.mask(at)) {

@@ -96,3 +96,23 @@ pub(crate) mod modality_word {
         Modality::from_code(&word).ok_or_else(|| de::Error::custom(format!("`{word}` is not a modality")))
     }
 }
+
+/// Several of them.
+pub(crate) mod modality_words {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use vismae_core::spec::Modality;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Word(#[serde(with = "super::modality_word")] Modality);
+
+    #[expect(clippy::ptr_arg, reason = "the signature that serde calls")]
+    pub(crate) fn serialize<S: Serializer>(modalities: &Vec<Modality>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(modalities.iter().map(|modality| Word(*modality)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Modality>, D::Error> {
+        let words = Vec::<Word>::deserialize(deserializer)?;
+        Ok(words.into_iter().map(|Word(modality)| modality).collect())
+    }
+}

@@ -1,5 +1,28 @@
 //! Where the files of a run lie.
 
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+/// Tells runs apart that have one name in one store: when it was submitted, in milliseconds since 1970, so that a later one is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunNumber(pub u64);
+
+/// In as many digits as all of them have, so that names sort as numbers.
+impl fmt::Display for RunNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:014}", self.0)
+    }
+}
+
+impl FromStr for RunNumber {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIntError> {
+        text.parse().map(Self)
+    }
+}
+
 /// The paths of one run in its store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunPaths {
@@ -37,6 +60,16 @@ impl RunPaths {
         format!("{}/model/config.json", self.folder)
     }
 
+    /// The folder of the ledgers of every run of this name.
+    pub fn ledgers(&self) -> String {
+        format!("{}/ledger", self.folder)
+    }
+
+    /// The folder of the ledger of one of them.
+    pub fn ledger(&self, run: RunNumber) -> String {
+        format!("{}/{run}", self.ledgers())
+    }
+
     /// A figure, as PGM.
     pub fn figure(&self, name: &str) -> String {
         format!("{}/figures/{name}.pgm", self.folder)
@@ -50,6 +83,7 @@ mod tests {
     #[test]
     fn everything_of_a_run_lies_under_one_folder() {
         let paths = RunPaths::new("demo.pretrain");
+        assert_eq!(paths.ledger(RunNumber(7)), "runs/demo.pretrain/ledger/00000000000007");
         for path in [paths.metrics(), paths.results(), paths.model(), paths.config(), paths.figure("ct-0-original")] {
             assert!(path.starts_with("runs/demo.pretrain/"), "{path}");
         }

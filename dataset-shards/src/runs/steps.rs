@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::order::RowsDigest;
+
 /// One optimiser step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepRow {
@@ -21,6 +23,12 @@ pub struct StepRow {
     pub data_seconds: f64,
     /// Seconds of the whole step, the wait included.
     pub step_seconds: f64,
+    /// The group of ranks that took it; none outside a pre-training.
+    #[serde(default)]
+    pub generation: Option<u64>,
+    /// The rows that they took, as they found them in their hands; none outside a pre-training.
+    #[serde(default)]
+    pub digest: Option<RowsDigest>,
 }
 
 /// Mean loss over the samples of one epoch; none where it has no step.
@@ -66,18 +74,23 @@ mod tests {
             samples: 64,
             data_seconds: 0.0,
             step_seconds: 1.5,
+            generation: Some(3),
+            digest: Some(RowsDigest::default()),
         }
     }
 
     #[test]
     fn steps_read_back_exactly_even_without_a_number() {
-        let bytes = write_steps(&[row(0), row(1)]).unwrap();
+        let bare = StepRow { generation: None, digest: None, ..row(1) };
+        let bytes = write_steps(&[row(0), bare]).unwrap();
         let text = String::from_utf8(bytes.clone()).unwrap();
         assert!(text.starts_with("step,epoch,loss,learning_rate,"), "{text}");
         let read = read_steps(&bytes).unwrap();
         assert_eq!(read.len(), 2);
         assert_eq!((read[1].step, read[1].loss, read[1].learning_rate), (1, 0.1 + 0.2, 1e-9));
         assert!(read[0].gradient_norm.is_nan());
+        assert_eq!((read[0].generation, read[0].digest), (Some(3), Some(RowsDigest::default())));
+        assert_eq!((read[1].generation, read[1].digest), (None, None));
     }
 
     #[test]

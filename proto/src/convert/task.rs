@@ -155,6 +155,7 @@ fn write_start(start: &Start) -> v1::StartTask {
         store_url: start.store_url.clone(),
         gang_size: start.gang_size,
         job: Some(job_to_wire(&start.job)),
+        run_number: u64::try_from(start.submitted.elapsed().as_millis()).unwrap_or(u64::MAX),
     }
 }
 

@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 use vismae_core::spec::ModelSpec;
 use vismae_shards::frame::Frame;
 use vismae_shards::frame::pgm;
-use vismae_shards::runs::{Results, RunPaths, StepRow, write_steps};
+use vismae_shards::runs::{CommittedFile, Results, RunPaths, StepRow, write_steps};
 
 use super::error::TaskError;
 use super::{TaskContext, network};
@@ -54,19 +54,19 @@ pub(super) fn retract_results(context: &TaskContext) -> Result<(), TaskError> {
     context.runtime.block_on(context.store.delete(&path)).map_err(|error| TaskError::environment_from(&error))
 }
 
-/// Writes `model.safetensors`, then `config.json`.
+/// Writes `model.safetensors`, then `config.json`; says what was written.
 pub(super) fn put_model(
     context: &TaskContext,
     variables: &VarStore,
     spec: &ModelSpec,
     architecture: Architecture,
-) -> Result<(), TaskError> {
+) -> Result<Vec<CommittedFile>, TaskError> {
     let writing = "writing the model";
     let folder = tempfile::tempdir().map_err(TaskError::while_doing(writing))?;
     let file = folder.path().join("model.safetensors");
     vismae_model::save(variables, &file).map_err(TaskError::while_doing(writing))?;
     let weights = std::fs::read(&file).map_err(TaskError::while_doing(writing))?;
-    put(context, &paths(context).model(), weights)?;
+    let weights = put(context, &paths(context).model(), weights)?;
     let config = ConfigFile {
         architecture,
         mean: vismae_model::MEAN,
@@ -74,10 +74,11 @@ pub(super) fn put_model(
         shape: network::config(spec),
     };
     let text = serde_json::to_vec_pretty(&config).map_err(TaskError::while_doing(writing))?;
-    put(context, &paths(context).config(), text)
+    Ok(vec![weights, put(context, &paths(context).config(), text)?])
 }
 
-pub(super) fn put_steps(context: &TaskContext, rows: &[StepRow]) -> Result<(), TaskError> {
+/// Writes the record of every step.
+pub(super) fn put_steps(context: &TaskContext, rows: &[StepRow]) -> Result<CommittedFile, TaskError> {
     let table = write_steps(rows).map_err(TaskError::while_doing("writing the steps"))?;
     put(context, &paths(context).metrics(), table)
 }
@@ -105,9 +106,12 @@ pub(super) fn to_frame(image: &Tensor) -> Result<Frame, TaskError> {
 /// Writes the results: last, because their being there says that everything else is.
 pub(super) fn put_results(context: &TaskContext, results: &Results) -> Result<(), TaskError> {
     let text = serde_json::to_vec_pretty(results).map_err(TaskError::while_doing("writing the results"))?;
-    put(context, &paths(context).results(), text)
+    put(context, &paths(context).results(), text).map(drop)
 }
 
-fn put(context: &TaskContext, path: &str, bytes: Vec<u8>) -> Result<(), TaskError> {
-    context.runtime.block_on(context.store.put(path, bytes)).map_err(|error| TaskError::environment(error.to_string()))
+fn put(context: &TaskContext, path: &str, bytes: Vec<u8>) -> Result<CommittedFile, TaskError> {
+    let written = CommittedFile::new(path, &bytes);
+    let put = context.runtime.block_on(context.store.put(path, bytes));
+    put.map_err(|error| TaskError::environment(error.to_string()))?;
+    Ok(written)
 }

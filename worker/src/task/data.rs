@@ -19,9 +19,18 @@ const READ_AHEAD_BYTES: u64 = 3 << 29;
 
 /// Reads the latest version of a corpus.
 pub(super) fn manifest(context: &TaskContext, corpus: &CorpusName) -> Result<Manifest, TaskError> {
+    manifest_of(context, corpus, None)
+}
+
+/// Reads a version of a corpus, or the latest one.
+pub(super) fn manifest_of(
+    context: &TaskContext,
+    corpus: &CorpusName,
+    version: Option<u64>,
+) -> Result<Manifest, TaskError> {
     context
         .runtime
-        .block_on(Manifest::load(&context.store, corpus, None))
+        .block_on(Manifest::load(&context.store, corpus, version))
         .map_err(|error| TaskError::input_from(&error))
 }
 

@@ -118,6 +118,8 @@ pub(super) fn fit(
             samples: batch.global_samples,
             data_seconds,
             step_seconds: began.elapsed().as_secs_f64(),
+            generation: None,
+            digest: None,
         });
         let images = u64::from(batch.global_samples);
         meter.tick(&Tick { done: step + 1, total, epoch: batch.epoch.0, loss: Some(value), images });
@@ -231,7 +233,19 @@ mod tests {
 
     fn row(step: u64, epoch: u32, loss: f64, samples: u32) -> StepRow {
         let (learning_rate, gradient_norm, data_seconds, step_seconds) = (1e-3, 1.0, 0.0, 0.5);
-        StepRow { step, epoch, loss, learning_rate, gradient_norm, samples, data_seconds, step_seconds }
+        let (generation, digest) = (None, None);
+        StepRow {
+            step,
+            epoch,
+            loss,
+            learning_rate,
+            gradient_norm,
+            samples,
+            data_seconds,
+            step_seconds,
+            generation,
+            digest,
+        }
     }
 
     /// Two epochs, of which the first is the better one, over a network of one weight.

@@ -29,6 +29,8 @@ const REPEAT: Duration = Duration::from_secs(2);
 pub(super) struct Gang {
     pub(super) group: ProcessGroup,
     pub(super) generation: Generation,
+    /// The tasks in the order of their ranks.
+    pub(super) ranks: Vec<String>,
     /// The connection to the store of the first rank; that one's own is kept by its [`Meeting`].
     _store: Option<TcpStore>,
 }
@@ -126,7 +128,7 @@ impl<'a> Meeting<'a> {
             collective_timeout: COLLECTIVE_TIMEOUT,
         };
         let group = ProcessGroup::new(&keys, members, &options).map_err(nobody_is_missing)?;
-        Ok(Gang { group, generation, _store: store })
+        Ok(Gang { group, generation, ranks: membership.ranks.clone(), _store: store })
     }
 
     /// Waits until every rank is here: only then is the group made, which nothing could interrupt.

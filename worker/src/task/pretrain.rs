@@ -8,10 +8,11 @@ use vismae_core::ids::{self, Epoch, WorldSize};
 use vismae_core::spec::PretrainSpec;
 use vismae_shards::loader::{Dataset, Needs, Start};
 use vismae_shards::manifest::Manifest;
-use vismae_shards::order::{PRETRAIN_WINDOW, Plan, PlanSpec};
-use vismae_shards::runs::{PretrainResults, Results, StepRow, epoch_loss};
+use vismae_shards::order::{PRETRAIN_WINDOW, Plan, PlanSpec, RowsDigest};
+use vismae_shards::runs::{Begin, Group, PretrainResults, Results, StepRow, epoch_loss};
 use vismae_shards::split::Split;
 
+use super::bookkeeper::{self, Bookkeeper};
 use super::error::TaskError;
 use super::group::{Gang, Meeting};
 use super::progress::{ProgressMeter, Tick};
@@ -27,6 +28,8 @@ struct Work<'a> {
     manifest: Manifest,
     dataset: Arc<Dataset>,
     plan: Plan,
+    /// All of it that decides which samples a step takes.
+    begin: Begin,
 }
 
 /// How the work in one group ends when nothing is wrong.
@@ -38,15 +41,18 @@ enum Leave {
 }
 
 pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome, TaskError> {
-    let manifest = data::manifest(context, &spec.corpus)?;
+    // A run that has begun goes on with the version of the corpus that it began with.
+    let version = bookkeeper::begun(context)?.map(|begun| begun.corpus_version);
+    let manifest = data::manifest_of(context, &spec.corpus, version)?;
     let dataset = data::open(context, &manifest, Split::Train, &spec.selection, Needs::Any)?;
     let plan = Plan::new(
         &dataset.row_counts(),
         PlanSpec { seed: spec.seed, lanes: spec.lanes, global_batch: spec.global_batch, window: PRETRAIN_WINDOW },
     )
     .map_err(|error| TaskError::input_from(&error))?;
-    let mut replica = Replica::new(context, spec, plan.steps_per_epoch())?;
-    let work = Work { context, spec, manifest, dataset, plan };
+    let mut replica = Replica::new(context, spec, plan.steps_per_epoch(), manifest.version)?;
+    let begin = Begin::new((&manifest.corpus, manifest.version), &spec.selection, &plan, spec.epochs);
+    let work = Work { context, spec, manifest, dataset, plan, begin };
     let mut meter = ProgressMeter::new(&context.reporter, "training");
     // Last of all: whoever is up keeps nobody waiting.
     let mut meeting = Meeting::open(context)?;
@@ -72,28 +78,44 @@ impl Work<'_> {
         self.plan.steps_per_epoch() * u64::from(self.spec.epochs)
     }
 
+    /// The rows that every step is to take, from one on.
+    fn digests(&self, start: Start) -> impl Iterator<Item = RowsDigest> {
+        let first = move |epoch| if epoch == start.epoch.0 { start.step } else { 0 };
+        (start.epoch.0..self.spec.epochs).flat_map(move |epoch| self.plan.digests(Epoch(epoch), first(epoch)))
+    }
+
     /// Takes the steps that are left, in one group, and publishes what they came to.
     fn train(&self, mut rank: Rank<'_>, gang: &Gang, meter: &mut ProgressMeter) -> Result<Leave, StepError> {
         let control = &self.context.control;
         let (steps, per_epoch) = (self.steps(), self.plan.steps_per_epoch());
         let first = rank.replica().step();
         let is_first_rank = rank.number() == 0;
-        if is_first_rank && first == 0 {
-            artefacts::retract_results(self.context)?;
-        }
-        if is_first_rank {
+        let mut book = is_first_rank.then(|| {
+            let group = Group { first_step: first, ranks: gang.ranks.clone() };
+            Bookkeeper::open(self.context, gang.generation, &self.begin, group)
+        });
+        if let Some(book) = &mut book {
+            if first == 0 {
+                // Only who may write at all takes anything back.
+                book.confirm(&self.begin)?;
+                artefacts::retract_results(self.context)?;
+                bookkeeper::retire_earlier(self.context)?;
+            }
             meter.begin(first, steps);
         }
         let lanes = self.plan.lanes_of(ids::Rank(rank.number()), WorldSize(rank.world_size()));
         let start = Start { epoch: Epoch((first / per_epoch) as u32), step: first % per_epoch };
         let mut loader = data::planned(self.context, &self.dataset, &self.plan, lanes, (start, self.spec.epochs))?;
+        let mut planned = self.digests(start);
         loop {
             let step_began = Instant::now();
             let Some(batch) = loader.next().map_err(|error| TaskError::environment_from(&error))? else { break };
             let data_seconds = step_began.elapsed().as_secs_f64();
             let (epoch, samples, step) = (batch.epoch, batch.global_samples, rank.replica().step());
             let wants_to_leave = control.is_stopped() || control.is_superseded(gang.generation);
-            let StepTotals { loss, gradient_norm, learning_rate, leaves } = rank.step(&batch, wants_to_leave)?;
+            let planned = planned.next().unwrap_or_default();
+            let StepTotals { loss, gradient_norm, learning_rate, leaves, digest } =
+                rank.step(&batch, planned, wants_to_leave)?;
             rank.replica_mut().push(StepRow {
                 step,
                 epoch: epoch.0,
@@ -103,8 +125,11 @@ impl Work<'_> {
                 samples,
                 data_seconds,
                 step_seconds: step_began.elapsed().as_secs_f64(),
+                generation: Some(gang.generation.0),
+                digest: Some(digest),
             });
-            if is_first_rank {
+            if let Some(book) = &mut book {
+                book.look(&self.begin)?;
                 let images = u64::from(samples);
                 meter.tick(&Tick { done: step + 1, total: steps, epoch: epoch.0, loss: Some(loss), images });
             }
@@ -112,8 +137,8 @@ impl Work<'_> {
                 return Ok(Leave::Boundary);
             }
         }
-        if is_first_rank {
-            self.publish(&rank, gang)?;
+        if let Some(book) = &mut book {
+            self.publish(&rank, gang, book)?;
         }
         // Whoever has the weights stays until they are kept: the first rank may die while it writes them.
         rank.meet()?;
@@ -166,12 +191,16 @@ fn settings(spec: &PretrainSpec) -> Vec<(String, String)> {
 }
 
 impl Work<'_> {
-    /// Writes everything the run leaves, the results last: where they are, the rest is whole.
-    fn publish(&self, rank: &Rank<'_>, gang: &Gang) -> Result<(), TaskError> {
+    /// Writes everything the run leaves, and commits it; the results last: where they are, the rest is whole.
+    fn publish(&self, rank: &Rank<'_>, gang: &Gang, book: &mut Bookkeeper<'_>) -> Result<(), StepError> {
         let (context, spec, replica) = (self.context, self.spec, rank.replica());
         ProgressMeter::new(&context.reporter, "publishing").begin(0, 1);
-        artefacts::put_model(context, &replica.variables, &spec.model, artefacts::Architecture::MaskedAutoencoder)?;
-        artefacts::put_steps(context, replica.rows())?;
+        // Nothing is replaced by a group that has been replaced itself.
+        book.confirm(&self.begin)?;
+        let architecture = artefacts::Architecture::MaskedAutoencoder;
+        let mut files = artefacts::put_model(context, &replica.variables, &spec.model, architecture)?;
+        files.push(artefacts::put_steps(context, replica.rows())?);
+        book.commit(&self.begin, replica.step(), files)?;
         let reconstructions = reconstruct::examples(context, spec, &self.manifest, &replica.model)?;
         let history = History(replica.rows());
         artefacts::put_results(

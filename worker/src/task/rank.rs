@@ -2,11 +2,12 @@
 
 use std::num::NonZeroUsize;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use vismae_c10d::{Collective, Reducer, clip_grad_norm};
 use vismae_model::loss::share_of_batch;
 use vismae_model::{Mode, mask};
 use vismae_shards::loader::Batch;
+use vismae_shards::order::RowsDigest;
 
 use super::batch::TensorBatch;
 use super::error::TaskError;
@@ -36,6 +37,8 @@ pub(super) struct StepTotals {
     pub(super) learning_rate: f64,
     /// Some rank wants to leave the group, and all leave it at this boundary.
     pub(super) leaves: bool,
+    /// Of the rows that all ranks together have taken.
+    pub(super) digest: RowsDigest,
 }
 
 /// Why a rank can't go on in its group.
@@ -62,7 +65,9 @@ impl<'a> Rank<'a> {
     /// Makes the replica equal to those of all other ranks, and hooks its gradients to the group.
     pub(super) fn new(gang: &'a Gang, replica: &'a mut Replica) -> Result<Self, StepError> {
         let copied = replica.level(&gang.group, gang.generation).map_err(|error| match error {
-            LevelError::NobodyWhole => StepError::Task(TaskError::environment(error.to_string())),
+            LevelError::NobodyWhole | LevelError::OtherCorpus { .. } => {
+                StepError::Task(TaskError::environment(error.to_string()))
+            }
             LevelError::Collective(error) => broken(error),
         })?;
         let (generation, step) = (gang.generation, replica.step());
@@ -95,12 +100,17 @@ impl<'a> Rank<'a> {
         self.gang.group.barrier().map_err(broken)
     }
 
-    /// Takes one step of the global batch of which this rank holds `batch`.
+    /// Takes one step of the global batch of which this rank holds `batch`, and which is to be the rows of this digest.
     ///
     /// The reducer averages over ranks, so each rank's mean loss is weighted by its share of the samples: the update
     /// is that of the global batch however it is split. Weights change only when nothing is left to agree on: a rank whose group breaks
     /// has either taken the whole step or nothing of it.
-    pub(super) fn step(&mut self, batch: &Batch, wants_to_leave: bool) -> Result<StepTotals, StepError> {
+    pub(super) fn step(
+        &mut self,
+        batch: &Batch,
+        planned: RowsDigest,
+        wants_to_leave: bool,
+    ) -> Result<StepTotals, StepError> {
         let world_size = self.world_size();
         let replica = &mut *self.replica;
         let tensors = TensorBatch::new(batch, replica.seed, batch.epoch, replica.device);
@@ -110,13 +120,17 @@ impl<'a> Rank<'a> {
         self.reducer.zero_grad().map_err(TaskError::while_doing("clearing gradients"))?;
         self.reducer.backward(&(&loss * share)).map_err(broken)?;
 
-        let totals = Tensor::zeros([2], (Kind::Double, replica.device));
-        let own = loss.detach().to_kind(Kind::Double) * batch.len() as f64;
-        totals.get(0).copy_(&own);
-        let _ = totals.get(1).fill_(if wants_to_leave { 1.0 } else { 0.0 });
+        let taken = RowsDigest::of(batch.epoch, batch.step, &batch.rows);
+        let own = [&[0.0, f64::from(u8::from(wants_to_leave))][..], &taken.parts()].concat();
+        let totals = Tensor::from_slice(&own).to_device(replica.device);
+        totals.get(0).copy_(&(loss.detach().to_kind(Kind::Double) * batch.len() as f64));
         self.gang.group.all_reduce_sum(&totals).map_err(broken)?;
-        let loss = totals.double_value(&[0]) / f64::from(batch.global_samples.max(1));
-        let leaves = totals.double_value(&[1]) > 0.0;
+        let totals =
+            Vec::<f64>::try_from(totals.to_device(Device::Cpu)).map_err(TaskError::while_doing("adding up"))?;
+        let loss = totals[0] / f64::from(batch.global_samples.max(1));
+        let leaves = totals[1] > 0.0;
+        let digest = RowsDigest::from_sums(std::array::from_fn(|part| totals[2 + part]));
+        check_rows(digest, planned, replica.step())?;
         check_finite("loss", loss, replica.step())?;
 
         let learning_rate = replica.schedule.at(replica.step());
@@ -124,8 +138,19 @@ impl<'a> Rank<'a> {
             .map_err(TaskError::while_doing("clipping gradients"))?;
         check_finite("gradient norm", gradient_norm, replica.step())?;
         replica.optimiser.step(learning_rate).map_err(TaskError::while_doing("updating weights"))?;
-        Ok(StepTotals { loss, gradient_norm, learning_rate, leaves })
+        Ok(StepTotals { loss, gradient_norm, learning_rate, leaves, digest })
     }
+}
+
+/// Every rank sees the same sum, so every rank stops here together, before any weight has changed.
+fn check_rows(taken: RowsDigest, planned: RowsDigest, step: u64) -> Result<(), TaskError> {
+    if taken == planned {
+        return Ok(());
+    }
+    Err(TaskError::input(format!(
+        "the ranks hold other samples at step {step} than its plan: rows {taken}, expected {planned}; this is a fault of vismae, and the \
+         step was not taken"
+    )))
 }
 
 /// Every rank sees the same sum, so every rank stops here together.

@@ -6,13 +6,14 @@ use vismae_c10d::{Collective, CollectiveError, FusedAdamW};
 use vismae_core::ids::Generation;
 use vismae_core::spec::PretrainSpec;
 use vismae_model::{SwinMae, WarmupCosine};
+use vismae_shards::order::RowsDigest;
 use vismae_shards::runs::StepRow;
 
 use super::error::TaskError;
 use super::{TaskContext, network};
 
 /// Numbers of a [`StepRow`] as they travel.
-const COLUMNS: usize = 8;
+const COLUMNS: usize = 9 + RowsDigest::PARTS;
 
 /// One copy of everything that is trained. It outlives the groups that train it.
 pub(super) struct Replica {
@@ -28,13 +29,20 @@ pub(super) struct Replica {
     rows: Vec<StepRow>,
     /// The last group in which it was equal to all others.
     generation: Generation,
+    /// The version of the corpus that its steps read.
+    corpus_version: u64,
     /// Whether it is being overwritten: what it holds is neither its own nor another's.
     is_torn: bool,
 }
 
 impl Replica {
     /// Builds the network with its first weights.
-    pub(super) fn new(context: &TaskContext, spec: &PretrainSpec, steps_per_epoch: u64) -> Result<Self, TaskError> {
+    pub(super) fn new(
+        context: &TaskContext,
+        spec: &PretrainSpec,
+        steps_per_epoch: u64,
+        corpus_version: u64,
+    ) -> Result<Self, TaskError> {
         let device = context.device.to_tch();
         network::seed(spec.seed);
         let variables = VarStore::new(device);
@@ -52,6 +60,7 @@ impl Replica {
             parameters,
             rows: Vec::new(),
             generation: Generation(0),
+            corpus_version,
             is_torn: false,
         })
     }
@@ -79,6 +88,10 @@ impl Replica {
     pub(super) fn level(&mut self, group: &impl Collective, generation: Generation) -> Result<Option<u32>, LevelError> {
         let standings = self.standings(group)?;
         let source = most_advanced(&standings).ok_or(LevelError::NobodyWhole)?;
+        let (own, others) = (self.corpus_version, standings[source as usize].corpus_version);
+        if own != others {
+            return Err(LevelError::OtherCorpus { own, others });
+        }
         let is_level = standings.iter().all(|standing| *standing == standings[0]) && self.generation != Generation(0);
         if !is_level {
             let is_source = source == group.rank();
@@ -94,13 +107,19 @@ impl Replica {
     /// Where every rank stands, by rank.
     fn standings(&self, group: &impl Collective) -> Result<Vec<Standing>, CollectiveError> {
         let world = i64::from(group.world_size());
-        let table = Tensor::zeros([world, 3], (Kind::Int64, self.device));
-        let own = [i64::from(!self.is_torn), self.rows.len() as i64, self.generation.0 as i64];
+        let table = Tensor::zeros([world, 4], (Kind::Int64, self.device));
+        let own =
+            [i64::from(!self.is_torn), self.rows.len() as i64, self.generation.0 as i64, self.corpus_version as i64];
         table.get(group.rank().into()).copy_(&Tensor::from_slice(&own));
         group.all_reduce_sum(&table)?;
         let standing = |rank| {
             let number = |column| table.int64_value(&[rank, column]);
-            Standing { is_whole: number(0) > 0, steps: number(1) as usize, generation: number(2) }
+            Standing {
+                is_whole: number(0) > 0,
+                steps: number(1) as usize,
+                generation: number(2),
+                corpus_version: number(3) as u64,
+            }
         };
         Ok((0..world).map(standing).collect())
     }
@@ -137,6 +156,14 @@ pub(super) enum LevelError {
     /// Whoever was whole has been lost while the others copied it.
     #[error("no rank is left that has come to anything: the others were copying it when it was lost")]
     NobodyWhole,
+    /// A version was committed between the starts of two ranks, before the run had begun.
+    #[error("this rank has read version {own} of the corpus, and the others read version {others}")]
+    OtherCorpus {
+        /// The version read here.
+        own: u64,
+        /// That of the most advanced rank.
+        others: u64,
+    },
     /// The group broke.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
@@ -148,6 +175,7 @@ struct Standing {
     is_whole: bool,
     steps: usize,
     generation: i64,
+    corpus_version: u64,
 }
 
 /// The rank with most steps, and the first of several.
@@ -158,7 +186,8 @@ fn most_advanced(standings: &[Standing]) -> Option<u32> {
 }
 
 fn numbers(row: &StepRow) -> [f64; COLUMNS] {
-    [
+    let digest = row.digest.unwrap_or_default().parts();
+    let numbers = [
         row.step as f64,
         f64::from(row.epoch),
         row.loss,
@@ -167,7 +196,9 @@ fn numbers(row: &StepRow) -> [f64; COLUMNS] {
         f64::from(row.samples),
         row.data_seconds,
         row.step_seconds,
-    ]
+        row.generation.unwrap_or(0) as f64,
+    ];
+    std::array::from_fn(|column| numbers.get(column).copied().unwrap_or_else(|| digest[column - numbers.len()]))
 }
 
 fn row(numbers: &[f64]) -> StepRow {
@@ -180,16 +211,21 @@ fn row(numbers: &[f64]) -> StepRow {
         samples: numbers[5] as u32,
         data_seconds: numbers[6],
         step_seconds: numbers[7],
+        generation: Some(numbers[8] as u64),
+        digest: Some(RowsDigest::from_sums(std::array::from_fn(|part| numbers[9 + part]))),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use vismae_core::ids::Epoch;
+    use vismae_shards::order::RowRef;
+
     use super::*;
 
     #[test]
     fn the_most_advanced_whole_rank_is_copied_and_of_equals_the_first() {
-        let standing = |is_whole, steps| Standing { is_whole, steps, generation: 1 };
+        let standing = |is_whole, steps| Standing { is_whole, steps, generation: 1, corpus_version: 1 };
         let best = |all: &[Standing]| most_advanced(all);
         assert_eq!(best(&[standing(true, 3), standing(true, 4), standing(true, 4)]), Some(1));
         assert_eq!(best(&[standing(true, 3), standing(false, 4), standing(true, 0)]), Some(0));
@@ -207,6 +243,8 @@ mod tests {
             samples: 640,
             data_seconds: 0.001,
             step_seconds: 1.5,
+            generation: Some(5),
+            digest: Some(RowsDigest::of(Epoch(2), 7, &[RowRef { group: 1, row: 2 }])),
         };
         assert_eq!(row(&numbers(&sent)), sent);
     }

@@ -3,6 +3,7 @@
 use crate::device::Device;
 use crate::ids::{Generation, TaskId};
 use crate::spec::JobSpec;
+use crate::time::MonoTime;
 
 /// What a task is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +34,8 @@ pub struct Start {
     pub gang_size: u32,
     /// The job it works on.
     pub job: JobSpec,
+    /// When that was submitted: tells it apart from earlier ones of its name.
+    pub submitted: MonoTime,
 }
 
 /// One membership of a run.

@@ -221,7 +221,8 @@ impl Job {
     }
 
     pub(super) fn start_of(&self, slot: &SlotId, device: Device, gang_size: u32, store_url: &str) -> Start {
-        Start { slot: slot.index, device, store_url: store_url.to_owned(), gang_size, job: self.spec.clone() }
+        let (job, submitted) = (self.spec.clone(), self.submitted);
+        Start { slot: slot.index, device, store_url: store_url.to_owned(), gang_size, job, submitted }
     }
 
     /// The members get their slots and are told to start.
