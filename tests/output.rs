@@ -83,6 +83,9 @@ fn every_command_prints_json_if_asked() {
     assert!(tried.document(&[&["report", "small"][..], &at].concat())["report"].is_string());
     let audit = tried.document(&[&["audit", "small.pretrain"][..], &at].concat());
     assert_eq!((&audit["exact"], audit["epochs"].as_array().map(Vec::len)), (&true.into(), Some(1)), "{audit}");
+    for what in [&["list"][..], &["verify"], &["gc", "--dry-run"]] {
+        tried.document(&[&["checkpoints"], what, &["small.pretrain"], &at].concat());
+    }
     let none = vismae(&[&["audit", "small.other"][..], &at].concat());
     assert_eq!(none.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&none.stderr).contains("small.pretrain"), "{none:?}");

@@ -43,10 +43,11 @@ learning_rate = 1e-3
     path.to_string_lossy().into_owned()
 }
 
-fn agent(name: &str, url: &str) -> Process {
+fn agent(folder: &Path, name: &str, url: &str) -> Process {
     let mut agent = std::process::Command::new(binary("vismae-worker"));
     agent.args(["agent", "--name", name, "--threads", "1", "--device", "cpu", "--coordinator", url, "--slots", "1"]);
-    Process::start(agent)
+    agent.env("RUST_LOG", "info,vismae_worker=debug");
+    Process::start_logged(agent, &folder.join(format!("{name}.log")))
 }
 
 /// Number and loss of every step of a run.
@@ -75,7 +76,9 @@ fn ranks_that_come_and_go_leave_the_training_as_it_was() {
 
     let url = format!("http://127.0.0.1:{}", free_port());
     let at = ["--coordinator", url.as_str()];
-    let _up = Process::start(command(&["up", "--listen", url.trim_start_matches("http://")]));
+    let up = command(&["up", "--listen", url.trim_start_matches("http://")]);
+    let _up = Process::start_logged(up, &folder.path().join("up.log"));
+    let agent = |name: &str| agent(folder.path(), name, &url);
     wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());
     let pretrain = || -> Value {
         let jobs: Value = serde_json::from_str(&succeed(&[&["jobs", "-o", "json"][..], &at].concat())).unwrap();
@@ -89,7 +92,7 @@ fn ranks_that_come_and_go_leave_the_training_as_it_was() {
         wait_for("the next steps", || done() > before);
     };
 
-    let (mut first, second, mut third) = (agent("first", &url), agent("second", &url), agent("third", &url));
+    let (mut first, second, mut third) = (agent("first"), agent("second"), agent("third"));
     succeed(&[&["submit", wild.as_str()][..], &at].concat());
     wait_for("three ranks at work", || slots() == 3 && done() > 0);
 
@@ -102,7 +105,7 @@ fn ranks_that_come_and_go_leave_the_training_as_it_was() {
     third.kill();
     wait_for("two ranks", || slots() == 2);
     goes_on();
-    let _fourth = agent("fourth", &url);
+    let _fourth = agent("fourth");
     wait_for("three ranks again", || slots() == 3);
     goes_on();
     // A trainer hangs: it is left out, and comes back as it was.

@@ -4,6 +4,7 @@ mod address;
 mod audit;
 mod cancel;
 mod certs;
+mod checkpoints;
 mod completions;
 mod corpora;
 mod explain;
@@ -27,6 +28,7 @@ use std::thread;
 
 use clap::{Args, Parser, Subcommand};
 use url::Url;
+use vismae_core::ids::JobId;
 use vismae_shards::store::Store;
 
 use crate::cluster::{WORKER_HINT, WorkerPlan, worker_binary};
@@ -60,6 +62,8 @@ enum Command {
     Report(report::Options),
     /// Show whether a pre-training took exactly the samples of its plan, each once an epoch; exit code 1 when not
     Audit(audit::Options),
+    /// List, verify or remove the checkpoints of a pre-training
+    Checkpoints(checkpoints::Options),
     /// Run a coordinator, with workers if asked, until it is stopped
     Up(up::Options),
     /// Queue the pipeline of a job file
@@ -109,6 +113,7 @@ impl Cli {
             Command::Corpora(options) => corpora::run(options, format).await,
             Command::Report(options) => report::run(options, format).await,
             Command::Audit(options) => audit::run(options, format).await,
+            Command::Checkpoints(options) => checkpoints::run(options, format).await,
             Command::Up(options) => up::run(options, format).await,
             Command::Submit(options) => submit::run(options, format).await,
             Command::Jobs(options) => jobs::run(options, format).await,
@@ -125,6 +130,10 @@ impl Cli {
             Command::Completions(options) => completions::run(&options, format),
         }
     }
+}
+
+fn job_id(name: &str) -> Result<JobId, String> {
+    name.parse().map_err(|_| format!("`{name}` is no job, expected PIPELINE.JOB, as `demo.pretrain`"))
 }
 
 /// Which store a command reads, without a coordinator.

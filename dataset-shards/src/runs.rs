@@ -1,13 +1,15 @@
 //! What a training run leaves in the store: written by the trainer, read by reports.
 
 mod audit;
+mod checkpoints;
 mod ledger;
 mod paths;
 mod results;
 mod steps;
 
 pub use audit::{Audit, AuditError, EpochAudit, Finding, audit};
-pub use ledger::{Begin, CommittedFile, End, Entry, Group, Ledger, LedgerError, Record};
+pub use checkpoints::{Damage, Kept, Retention, clear, committed, orphans, remove, surplus, verify};
+pub use ledger::{Begin, Checkpoint, CommittedFile, End, Entry, Group, Ledger, LedgerError, Record, Retire};
 pub use paths::{RunNumber, RunPaths};
 pub use results::{
     ClassCurve, ClassifyResults, EpochLoss, Overlay, PretrainResults, Reconstruction, Results, SegmentResults,

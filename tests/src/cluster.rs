@@ -82,7 +82,10 @@ pub fn files_under(folder: &Path) -> Vec<String> {
 
 /// A process that ends with the test, whatever becomes of the test.
 #[derive(Debug)]
-pub struct Process(Child);
+pub struct Process(Child, Option<PathBuf>);
+
+/// Lines of a log that a failed test shows.
+const LAST_LINES: usize = 60;
 
 impl Process {
     /// Starts it, silently.
@@ -91,7 +94,17 @@ impl Process {
     /// When it can't be started.
     pub fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().expect("a built binary starts"))
+        Self(command.spawn().expect("a built binary starts"), None)
+    }
+
+    /// Starts it, with its log going to a file, the end of which a failed test shows.
+    ///
+    /// # Panics
+    /// As [`Process::start_into`].
+    pub fn start_logged(mut command: Command, log: &Path) -> Self {
+        let file = std::fs::File::create(log).expect("a new file");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        Self(command.spawn().expect("a built binary starts"), Some(log.to_owned()))
     }
 
     /// Starts it, with standard output going to a file.
@@ -101,7 +114,7 @@ impl Process {
     pub fn start_into(mut command: Command, file: &Path) -> Self {
         let file = std::fs::File::create(file).expect("a new file");
         command.stdin(Stdio::null()).stdout(file).stderr(Stdio::null());
-        Self(command.spawn().expect("a built binary starts"))
+        Self(command.spawn().expect("a built binary starts"), None)
     }
 
     /// Its number.
@@ -146,6 +159,13 @@ impl Drop for Process {
         // It may have ended, which is all that is wanted.
         let _ = self.0.kill();
         let _ = self.0.wait();
+        let log =
+            self.1.as_ref().filter(|_| std::thread::panicking()).and_then(|log| std::fs::read_to_string(log).ok());
+        if let Some(log) = log {
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            eprintln!("--- the end of its log\n{}", last.join("\n"));
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod artefacts;
 mod batch;
 mod bookkeeper;
+mod checkpoint;
 mod classify;
 mod control;
 mod data;

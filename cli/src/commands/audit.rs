@@ -15,14 +15,10 @@ use crate::progress::{Display, work_in_progress};
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Pre-training, as PIPELINE.JOB
-    #[arg(value_parser = job_id)]
+    #[arg(value_parser = super::job_id)]
     run: JobId,
     #[command(flatten)]
     at: StoreAddress,
-}
-
-fn job_id(name: &str) -> Result<JobId, String> {
-    name.parse().map_err(|_| format!("`{name}` is no job, expected PIPELINE.JOB, as `demo.pretrain`"))
 }
 
 /// Epochs that are shown one by one; `-o json` holds all of them.

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use url::Url;
 use vismae_core::ids::{InvalidName, JobName, NAME_MAX};
 use vismae_core::spec::{
-    FinetuneSpec, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec, PipelineSpec, Placement,
-    PretrainSpec, Selection, Violation, Window,
+    CheckpointSpec, FinetuneSpec, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec, PipelineSpec,
+    Placement, PretrainSpec, Selection, Violation, Window,
 };
 
 use super::Overrides;
 use super::fault::{Fault, FaultKind, Faults, Place};
-use super::schema::{CorpusTable, DeviceWord, File, FinetuneTable, Init, ModalityWord, ModelTable, Size};
+use super::schema::{
+    CheckpointsTable, CorpusTable, DeviceWord, File, FinetuneTable, Init, ModalityWord, ModelTable, Size,
+};
 use super::sweep::{self, Choice};
 
 /// Jobs of a pipeline, at most: a list too many in a sweep is noticed before it is queued.
@@ -68,6 +70,7 @@ impl Builder<'_> {
                 slots: table.slots,
                 min_slots: table.min_slots.unwrap_or(table.slots),
                 seed: table.seed,
+                checkpoints: checkpoints(&table.checkpoints),
             });
             let placement = placement(table.device, &table.node_labels);
             jobs.push(JobSpec { name: pretrain.clone(), depends_on: last_stage, placement, kind });
@@ -310,6 +313,16 @@ fn placement(device: DeviceWord, labels: &BTreeMap<String, String>) -> Placement
 
 fn selection(modalities: &[ModalityWord], sources: &[String]) -> Selection {
     Selection { modalities: modalities.iter().map(|word| word.0).collect(), sources: sources.to_vec() }
+}
+
+fn checkpoints(table: &CheckpointsTable) -> CheckpointSpec {
+    let usual = CheckpointSpec::default();
+    CheckpointSpec {
+        every: table.every.unwrap_or(usual.every),
+        latest: table.latest.unwrap_or(usual.latest),
+        best: table.best,
+        younger_than: table.younger_than.map(|time| time.0),
+    }
 }
 
 fn optimiser(learning_rate: f64, weight_decay: f64, warmup_epochs: f64, clip_norm: Option<f64>) -> OptimiserSpec {

@@ -132,6 +132,8 @@ pub(super) struct PretrainTable {
     pub(super) clip_norm: Option<f64>,
     #[deserr(default)]
     pub(super) seed: u64,
+    #[deserr(default)]
+    pub(super) checkpoints: CheckpointsTable,
     #[deserr(default = DeviceWord(None))]
     pub(super) device: DeviceWord,
     #[deserr(default)]
@@ -140,6 +142,20 @@ pub(super) struct PretrainTable {
     pub(super) modalities: Vec<ModalityWord>,
     #[deserr(default)]
     pub(super) sources: Vec<String>,
+}
+
+/// `[pretrain.checkpoints]`.
+#[derive(Debug, Default, Deserr)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub(super) struct CheckpointsTable {
+    #[deserr(default)]
+    pub(super) every: Option<u32>,
+    #[deserr(default)]
+    pub(super) latest: Option<u32>,
+    #[deserr(default)]
+    pub(super) best: u32,
+    #[deserr(default)]
+    pub(super) younger_than: Option<Time>,
 }
 
 /// One of `[[finetune]]`; a list for one of some keys makes it a job for each value.

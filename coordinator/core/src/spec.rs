@@ -13,7 +13,7 @@ pub use ingest::{
 };
 pub use model::ModelSpec;
 pub use placement::{LABEL_MAX, LABELS_MAX, Labels, Placement, label_fault};
-pub use pretrain::{OptimiserSpec, PretrainSpec};
+pub use pretrain::{CheckpointSpec, OptimiserSpec, PretrainSpec};
 pub use violation::{Violation, Violations};
 
 use std::ops::RangeInclusive;

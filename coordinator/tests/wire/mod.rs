@@ -13,8 +13,8 @@ use tonic::{Status, Streaming};
 use vismae_coordinator::server::{Config, Running, serve};
 use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec, OptimiserSpec,
-    PipelineSpec, Placement, PretrainSpec, Selection, Window, XrayRange,
+    CheckpointSpec, FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, ModelSpec,
+    OptimiserSpec, PipelineSpec, Placement, PretrainSpec, Selection, Window, XrayRange,
 };
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::v1::agent_message::Message;
@@ -260,6 +260,7 @@ fn pretrain() -> JobSpec {
         slots: 2,
         min_slots: 2,
         seed: 0,
+        checkpoints: CheckpointSpec::default(),
     };
     job("pretrain", &["ingest"], JobKind::Pretrain(spec))
 }

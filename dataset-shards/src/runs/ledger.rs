@@ -4,11 +4,14 @@
 //! other reads what it has lost to. Every entry has the generation of the group that wrote it, and none is added behind one of a later
 //! generation. So a group that was replaced, and does not know it, can commit nothing any more once the next one has begun.
 
+use std::time::SystemTime;
+
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use vismae_core::ids::Generation;
 use vismae_core::spec::{Modality, Selection};
 
+use super::checkpoints::clear;
 use super::paths::{RunNumber, RunPaths};
 use crate::manifest::{ContentHash, modality_words};
 use crate::order::{Plan, PlanSpec};
@@ -28,6 +31,8 @@ pub struct Record {
     pub generation: u64,
     /// The task that wrote it.
     pub task: String,
+    /// When, by its own clock, as in RFC 3339.
+    pub at: String,
     /// What it says.
     #[serde(flatten)]
     pub entry: Entry,
@@ -41,6 +46,10 @@ pub enum Entry {
     Begin(Begin),
     /// A group of ranks begins.
     Group(Group),
+    /// Everything that the ranks have come to is in the store.
+    Checkpoint(Checkpoint),
+    /// Checkpoints that are not kept any more; their files are removed after this.
+    Retire(Retire),
     /// All steps have been taken, and what came of them is in the store.
     End(End),
 }
@@ -80,6 +89,42 @@ pub struct Group {
     pub first_step: u64,
     /// The tasks in the order of their ranks.
     pub ranks: Vec<String>,
+}
+
+/// The commit of a checkpoint: from these files any number of ranks goes on as if nothing had been.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Steps that the weights have seen.
+    pub step: u64,
+    /// Of what decides the network and its optimiser: nothing else can take it up.
+    pub configuration: ContentHash,
+    /// Mean loss of the steps since the checkpoint before.
+    pub loss: Option<f64>,
+    /// The folder that its files lie in, and no others.
+    pub folder: String,
+    /// The tensors, split over the ranks there were.
+    pub parts: Vec<CommittedFile>,
+    /// The record of every step.
+    pub steps: CommittedFile,
+}
+
+impl Checkpoint {
+    /// All of its files.
+    pub fn files(&self) -> impl Iterator<Item = &CommittedFile> {
+        self.parts.iter().chain([&self.steps])
+    }
+
+    /// Bytes of all of them.
+    pub fn bytes(&self) -> u64 {
+        self.files().map(|file| file.bytes).sum()
+    }
+}
+
+/// Checkpoints that are kept no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retire {
+    /// Their folders.
+    pub folders: Vec<String>,
 }
 
 /// The commit of a run.
@@ -184,6 +229,9 @@ pub enum LedgerError {
         /// The number of the entry that should be there.
         expected: usize,
     },
+    /// The writing was given up.
+    #[error("the writing of the ledger was interrupted")]
+    Interrupted,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -225,14 +273,15 @@ impl Ledger {
         Ok(runs)
     }
 
-    /// Removes the ledgers of earlier runs of a name.
+    /// Removes the ledgers and checkpoints of earlier runs of a name.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn remove_before(store: &Store, paths: &RunPaths, run: RunNumber) -> Result<(), StoreError> {
         for earlier in Self::runs(store, paths).await?.into_iter().filter(|earlier| *earlier < run) {
-            for entry in store.list(&paths.ledger(earlier)).await? {
-                store.delete(&entry).await?;
+            // The ledger last: it is what names the run.
+            for folder in [paths.checkpoints_of(earlier), paths.ledger(earlier)] {
+                clear(store, &folder).await?;
             }
         }
         Ok(())
@@ -256,7 +305,8 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Fenced`] where one of a later generation is among them.
     pub async fn append(&mut self, generation: Generation, task: &str, entry: Entry) -> Result<(), LedgerError> {
-        let record = Record { format: FORMAT, generation: generation.0, task: task.to_owned(), entry };
+        let at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let record = Record { format: FORMAT, generation: generation.0, task: task.to_owned(), at, entry };
         let next = path(&self.folder, self.records.len());
         let bytes = serde_json::to_vec_pretty(&record);
         let bytes = bytes.map_err(|source| LedgerError::Malformed { path: next, source })?;

@@ -4,6 +4,8 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
+use vismae_core::ids::Generation;
+
 /// Tells runs apart that have one name in one store: when it was submitted, in milliseconds since 1970, so that a later one is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RunNumber(pub u64);
@@ -68,6 +70,21 @@ impl RunPaths {
     /// The folder of the ledger of one of them.
     pub fn ledger(&self, run: RunNumber) -> String {
         format!("{}/{run}", self.ledgers())
+    }
+
+    /// The folder of all checkpoints of every run of this name.
+    pub fn checkpoints(&self) -> String {
+        format!("{}/checkpoints", self.folder)
+    }
+
+    /// The folder of all checkpoints of one of them.
+    pub fn checkpoints_of(&self, run: RunNumber) -> String {
+        format!("{}/{run}", self.checkpoints())
+    }
+
+    /// The folder of the checkpoint that a generation makes after so many steps.
+    pub fn checkpoint(&self, run: RunNumber, step: u64, generation: Generation) -> String {
+        format!("{}/{step:010}-g{generation}", self.checkpoints_of(run))
     }
 
     /// A figure, as PGM.

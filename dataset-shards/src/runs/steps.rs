@@ -23,6 +23,9 @@ pub struct StepRow {
     pub data_seconds: f64,
     /// Seconds of the whole step, the wait included.
     pub step_seconds: f64,
+    /// When it was over, in seconds since 1970, by the clock of the rank whose record this is.
+    #[serde(default)]
+    pub time: f64,
     /// The group of ranks that took it; none outside a pre-training.
     #[serde(default)]
     pub generation: Option<u64>,
@@ -74,6 +77,7 @@ mod tests {
             samples: 64,
             data_seconds: 0.0,
             step_seconds: 1.5,
+            time: 1.7e9,
             generation: Some(3),
             digest: Some(RowsDigest::default()),
         }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use vismae_core::device::DeviceKind;
 use vismae_core::ids::{CorpusName, JobName, NamespaceName, PipelineId};
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, IngestSpec, Initialisation, JobKind, JobSpec, Modality,
-    ModelSpec, OptimiserSpec, PipelineSpec, Placement, PretrainSpec, Selection, Violations, Window, XrayRange,
+    CheckpointSpec, FinetuneSpec, FinetuneTask, Fit, INGEST_WORKERS_DEFAULT, IngestSpec, Initialisation, JobKind,
+    JobSpec, Modality, ModelSpec, OptimiserSpec, PipelineSpec, Placement, PretrainSpec, Selection, Violations, Window,
+    XrayRange,
 };
 
 use super::fields::Fields;
@@ -127,6 +128,7 @@ fn pretrain(fields: &mut Fields<'_>, wire: &v1::PretrainSpec) -> Option<Pretrain
     let selection = selection(fields, wire.selection.as_ref());
     let model = fields.present("model", &wire.model);
     let optimiser = fields.present("optimiser", &wire.optimiser);
+    let checkpoints = checkpoints(fields, wire.checkpoints.as_ref());
     Some(PretrainSpec {
         corpus: corpus?,
         selection: selection?,
@@ -138,6 +140,22 @@ fn pretrain(fields: &mut Fields<'_>, wire: &v1::PretrainSpec) -> Option<Pretrain
         slots: wire.slots,
         min_slots: wire.min_slots.unwrap_or(wire.slots),
         seed: wire.seed,
+        checkpoints: checkpoints?,
+    })
+}
+
+fn checkpoints(fields: &mut Fields<'_>, wire: Option<&v1::CheckpointSpec>) -> Option<CheckpointSpec> {
+    let usual = CheckpointSpec::default();
+    let Some(wire) = wire else { return Some(usual) };
+    let younger_than = match &wire.younger_than {
+        None => None,
+        Some(time) => Some(fields.value("checkpoints.younger_than", Duration::try_from(*time))?),
+    };
+    Some(CheckpointSpec {
+        every: wire.every.unwrap_or(usual.every),
+        latest: wire.latest.unwrap_or(usual.latest),
+        best: wire.best,
+        younger_than,
     })
 }
 

@@ -1,8 +1,8 @@
 //! Specifications to the wire.
 
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
-    PipelineSpec, PretrainSpec, Selection, Window, XrayRange,
+    CheckpointSpec, FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec,
+    OptimiserSpec, PipelineSpec, PretrainSpec, Selection, Window, XrayRange,
 };
 
 use super::explanation::device;
@@ -77,7 +77,14 @@ fn pretrain(spec: &PretrainSpec) -> v1::PretrainSpec {
         slots: spec.slots,
         min_slots: Some(spec.min_slots),
         seed: spec.seed,
+        checkpoints: Some(checkpoints(&spec.checkpoints)),
     }
+}
+
+fn checkpoints(spec: &CheckpointSpec) -> v1::CheckpointSpec {
+    let &CheckpointSpec { every, latest, best, younger_than } = spec;
+    let younger_than = younger_than.and_then(|time| time.try_into().ok());
+    v1::CheckpointSpec { every: Some(every), latest: Some(latest), best, younger_than }
 }
 
 fn finetune(spec: &FinetuneSpec) -> v1::FinetuneSpec {

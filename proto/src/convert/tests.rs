@@ -7,8 +7,8 @@ use vismae_core::event::{Event, TaskReport};
 use vismae_core::ids::{CorpusName, Generation, JobName, NamespaceName, PipelineId};
 use vismae_core::namespace::{Borrowing, NamespaceChange};
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec, OptimiserSpec,
-    PipelineSpec, Placement, PretrainSpec, Selection, Violations, Window, XrayRange,
+    CheckpointSpec, FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec,
+    OptimiserSpec, PipelineSpec, Placement, PretrainSpec, Selection, Violations, Window, XrayRange,
 };
 
 use super::*;
@@ -48,6 +48,7 @@ fn pretrain() -> PretrainSpec {
         slots: 2,
         min_slots: 1,
         seed: u64::MAX,
+        checkpoints: CheckpointSpec::default(),
     }
 }
 

@@ -1,8 +1,15 @@
 //! The ledger of a run, as the first rank of each group keeps it: never in the way of a step.
 
+use std::time::SystemTime;
+
 use tokio::task::JoinHandle;
 use vismae_core::ids::Generation;
-use vismae_shards::runs::{Begin, CommittedFile, End, Entry, Group, Ledger, LedgerError, RunPaths};
+use vismae_core::spec::CheckpointSpec;
+use vismae_shards::runs::{
+    Begin, Checkpoint, CommittedFile, End, Entry, Group, Ledger, LedgerError, Retention, RunPaths, committed, remove,
+    surplus, verify,
+};
+use vismae_shards::store::Store;
 
 use super::TaskContext;
 use super::error::TaskError;
@@ -12,86 +19,129 @@ use super::rank::StepError;
 pub(super) struct Bookkeeper<'a> {
     context: &'a TaskContext,
     generation: Generation,
-    state: State,
+    begin: &'a Begin,
+    book: Book,
 }
 
-enum State {
-    /// What the run is to do and that the group has begun is being written.
-    Opening(JoinHandle<Result<Ledger, LedgerError>>),
-    /// It is written.
+enum Book {
+    /// One thing after the other is being written.
+    Writing(JoinHandle<Result<Ledger, LedgerError>>),
+    /// Everything is written.
     Open(Ledger),
+    /// Something could not be written, which has been told.
+    Closed,
+}
+
+impl Book {
+    async fn written(self) -> Result<Ledger, LedgerError> {
+        match self {
+            Self::Writing(writing) => writing.await.unwrap_or(Err(LedgerError::Interrupted)),
+            Self::Open(ledger) => Ok(ledger),
+            Self::Closed => Err(LedgerError::Interrupted),
+        }
+    }
 }
 
 impl<'a> Bookkeeper<'a> {
     /// Begins to write that a group has begun, and before that what the run is to do where nobody has yet.
-    pub(super) fn open(context: &'a TaskContext, generation: Generation, begin: &Begin, group: Group) -> Self {
+    pub(super) fn open(context: &'a TaskContext, generation: Generation, begin: &'a Begin, group: Group) -> Self {
         let paths = RunPaths::new(&context.id.job.to_string());
-        let (store, run, task, begin) = (context.store.clone(), context.run, context.id.to_string(), begin.clone());
-        let opening = context.runtime.spawn(async move {
+        let (store, run, task, first) = (context.store.clone(), context.run, context.id.to_string(), begin.clone());
+        let writing = context.runtime.spawn(async move {
             let mut ledger = Ledger::open(&store, &paths, run).await?;
             if ledger.begin().is_none() {
-                ledger.append(generation, &task, Entry::Begin(begin)).await?;
+                ledger.append(generation, &task, Entry::Begin(first)).await?;
             }
             ledger.append(generation, &task, Entry::Group(group)).await?;
             Ok(ledger)
         });
-        Self { context, generation, state: State::Opening(opening) }
+        Self { context, generation, begin, book: Book::Writing(writing) }
     }
 
     /// Takes in what has been written, without a wait.
     ///
     /// # Errors
-    /// As [`Self::settle`].
-    pub(super) fn look(&mut self, begin: &Begin) -> Result<(), StepError> {
-        match &self.state {
-            State::Opening(opening) if opening.is_finished() => self.settle(begin).map(drop),
+    /// [`StepError::Broken`] where a later group has begun.
+    pub(super) fn look(&mut self) -> Result<(), StepError> {
+        match &self.book {
+            Book::Writing(writing) if writing.is_finished() => self.settle().map(drop),
             _ => Ok(()),
         }
     }
 
-    /// Waits until it is written that the group has begun; `begin` is what the run is to do as this group knows it.
+    /// Waits until everything is written, and asks whether the group may still write: before it replaces anything.
     ///
     /// # Errors
-    /// [`StepError::Broken`] where a later group has begun.
-    fn settle(&mut self, begin: &Begin) -> Result<&mut Ledger, StepError> {
-        if let State::Opening(opening) = &mut self.state {
-            let opened = self.context.runtime.block_on(opening);
-            let ledger = opened.map_err(TaskError::while_doing("writing the ledger"))?.map_err(refused)?;
-            if ledger.begin().is_some_and(|begun| begun != begin) {
-                return Err(StepError::Task(TaskError::input(format!(
-                    "run {} of `{}` has begun with another corpus, selection or order than this attempt would go on with: submit it as a \
-                     new pipeline",
-                    self.context.run, self.context.id.job
-                ))));
-            }
-            self.state = State::Open(ledger);
-        }
-        match &mut self.state {
-            State::Open(ledger) => Ok(ledger),
-            State::Opening(_) => Err(StepError::Task(TaskError::environment("the ledger is not open"))),
-        }
+    /// As [`Self::look`].
+    pub(super) fn confirm(&mut self) -> Result<(), StepError> {
+        let (context, generation) = (self.context, self.generation);
+        context.runtime.block_on(self.settle()?.confirm(generation)).map_err(refused)
     }
 
-    /// Asks whether the group may still write: before it replaces anything.
-    ///
-    /// # Errors
-    /// [`StepError::Broken`] where a later group has begun.
-    pub(super) fn confirm(&mut self, begin: &Begin) -> Result<(), StepError> {
-        let (context, generation) = (self.context, self.generation);
-        let confirm = self.settle(begin)?.confirm(generation);
-        context.runtime.block_on(confirm).map_err(refused)
+    /// Begins to commit a checkpoint, and then to remove those that are kept no more.
+    pub(super) fn keep(&mut self, checkpoint: Checkpoint, spec: &CheckpointSpec) {
+        let retention =
+            Retention { latest: spec.latest as usize, best: spec.best as usize, younger_than: spec.younger_than };
+        let (store, generation, task) = (self.context.store.clone(), self.generation, self.context.id.to_string());
+        let before = std::mem::replace(&mut self.book, Book::Closed);
+        self.book = Book::Writing(self.context.runtime.spawn(async move {
+            let mut ledger = before.written().await?;
+            ledger.append(generation, &task, Entry::Checkpoint(checkpoint)).await?;
+            retire(&store, &mut ledger, (generation, &task), retention).await?;
+            Ok(ledger)
+        }));
     }
 
     /// Commits what came of all steps.
     ///
     /// # Errors
-    /// [`StepError::Broken`] where a later group has begun.
-    pub(super) fn commit(&mut self, begin: &Begin, steps: u64, files: Vec<CommittedFile>) -> Result<(), StepError> {
+    /// As [`Self::look`].
+    pub(super) fn commit(&mut self, steps: u64, files: Vec<CommittedFile>) -> Result<(), StepError> {
         let (context, generation) = (self.context, self.generation);
         let task = context.id.to_string();
-        let append = self.settle(begin)?.append(generation, &task, Entry::End(End { steps, files }));
+        let append = self.settle()?.append(generation, &task, Entry::End(End { steps, files }));
         context.runtime.block_on(append).map_err(refused)
     }
+
+    /// Waits until everything is written.
+    ///
+    /// # Errors
+    /// As [`Self::look`].
+    pub(super) fn settle(&mut self) -> Result<&mut Ledger, StepError> {
+        let book = std::mem::replace(&mut self.book, Book::Closed);
+        let ledger = self.context.runtime.block_on(book.written()).map_err(refused)?;
+        if ledger.begin().is_some_and(|begun| begun != self.begin) {
+            return Err(StepError::Task(TaskError::input(format!(
+                "run {} of `{}` has begun with another corpus, selection or order than this attempt would go on with: submit it as a new \
+                 pipeline",
+                self.context.run, self.context.id.job
+            ))));
+        }
+        self.book = Book::Open(ledger);
+        match &mut self.book {
+            Book::Open(ledger) => Ok(ledger),
+            _ => Err(refused(LedgerError::Interrupted)),
+        }
+    }
+}
+
+/// Removes the checkpoints that no rule keeps: only once the latest has been read back and is whole.
+async fn retire(
+    store: &Store,
+    ledger: &mut Ledger,
+    writer: (Generation, &str),
+    retention: Retention,
+) -> Result<(), LedgerError> {
+    let kept = committed(ledger);
+    let gone = surplus(&kept, retention, SystemTime::now());
+    let Some(latest) = kept.last().filter(|_| !gone.is_empty()) else { return Ok(()) };
+    if let Some(damage) = verify(store, &latest.checkpoint).await?.first() {
+        let (step, path) = (latest.checkpoint.step, &damage.path);
+        tracing::warn!(step, path, damage.message, "checkpoint does not read back as it was written: none is removed");
+        return Ok(());
+    }
+    let folders = gone.iter().map(|kept| kept.checkpoint.folder.clone()).collect();
+    remove(store, ledger, writer, folders).await
 }
 
 fn refused(error: LedgerError) -> StepError {
@@ -108,7 +158,7 @@ pub(super) fn begun(context: &TaskContext) -> Result<Option<Begin>, TaskError> {
     Ok(ledger.map_err(|error| TaskError::environment_from(&error))?.begin().cloned())
 }
 
-/// Removes the ledgers of earlier runs of this name: their files are about to be replaced.
+/// Removes the ledgers and checkpoints of earlier runs of this name: their results are about to be replaced.
 pub(super) fn retire_earlier(context: &TaskContext) -> Result<(), TaskError> {
     let paths = RunPaths::new(&context.id.job.to_string());
     let retired = context.runtime.block_on(Ledger::remove_before(&context.store, &paths, context.run));

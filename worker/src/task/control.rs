@@ -2,7 +2,7 @@
 
 use std::io::{Stdin, stdin};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use vismae_c10d::AbortHandle;
@@ -13,6 +13,8 @@ use vismae_proto::v1::{Membership, StartTask, TaskCommand};
 
 use super::error::TaskError;
 
+/// How long after one rank the others of a gang that is stopped as a whole hear of it.
+const STOP_SPREAD: Duration = Duration::from_secs(1);
 /// How long a task may take to stop at a step boundary once its agent is gone.
 const ABANDONED: Duration = Duration::from_secs(5);
 
@@ -31,6 +33,8 @@ struct Ear {
 
 #[derive(Default)]
 struct Heard {
+    /// Since when the task should stop.
+    stopped: Option<Instant>,
     /// The newest membership.
     membership: Option<Membership>,
     /// The group that the computing thread may be waiting in, with its generation.
@@ -65,6 +69,11 @@ impl Control {
     /// Whether the task should stop at the next boundary.
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// Whether the task should stop and the others of its gang, who would know by now, go on.
+    pub(super) fn is_stopped_alone(&self) -> bool {
+        self.ear.lock().stopped.is_some_and(|stopped| stopped.elapsed() > STOP_SPREAD)
     }
 
     /// Whether there is a membership after a generation.
@@ -150,7 +159,8 @@ fn abandon(ear: &Ear, stop: &CancellationToken) {
 
 fn end(ear: &Ear, stop: &CancellationToken) {
     // Under the lock, so that whoever is about to wait sees it.
-    let _heard = ear.lock();
+    let mut heard = ear.lock();
+    heard.stopped.get_or_insert_with(Instant::now);
     stop.cancel();
     ear.news.notify_all();
 }

@@ -118,6 +118,7 @@ pub(super) fn fit(
             samples: batch.global_samples,
             data_seconds,
             step_seconds: began.elapsed().as_secs_f64(),
+            time: super::progress::seconds_since_1970(),
             generation: None,
             digest: None,
         });
@@ -233,7 +234,7 @@ mod tests {
 
     fn row(step: u64, epoch: u32, loss: f64, samples: u32) -> StepRow {
         let (learning_rate, gradient_norm, data_seconds, step_seconds) = (1e-3, 1.0, 0.0, 0.5);
-        let (generation, digest) = (None, None);
+        let (time, generation, digest) = (0.0, None, None);
         StepRow {
             step,
             epoch,
@@ -243,6 +244,7 @@ mod tests {
             samples,
             data_seconds,
             step_seconds,
+            time,
             generation,
             digest,
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use vismae_c10d::Collective as _;
 use vismae_core::ids::{self, Epoch, WorldSize};
 use vismae_core::spec::PretrainSpec;
 use vismae_shards::loader::{Dataset, Needs, Start};
@@ -13,10 +14,11 @@ use vismae_shards::runs::{Begin, Group, PretrainResults, Results, StepRow, epoch
 use vismae_shards::split::Split;
 
 use super::bookkeeper::{self, Bookkeeper};
+use super::checkpoint::{self, Checkpointer, ShareState};
 use super::error::TaskError;
 use super::group::{Gang, Meeting};
-use super::progress::{ProgressMeter, Tick};
-use super::rank::{Rank, StepError, StepTotals};
+use super::progress::{ProgressMeter, Tick, seconds_since_1970};
+use super::rank::{Rank, StepError, StepTotals, Votes};
 use super::reconstruct;
 use super::replica::Replica;
 use super::{Outcome, TaskContext, artefacts, data, network};
@@ -36,8 +38,10 @@ struct Work<'a> {
 enum Leave {
     /// Everything is done, and published.
     Done,
-    /// Some rank wants to leave, or others to come.
+    /// Some rank leaves, or others come.
     Boundary,
+    /// All ranks are told to stop, and have kept what they had come to.
+    Parked,
 }
 
 pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome, TaskError> {
@@ -57,13 +61,23 @@ pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome,
     // Last of all: whoever is up keeps nobody waiting.
     let mut meeting = Meeting::open(context)?;
     loop {
-        let Some(gang) = meeting.next()? else { return Ok(Outcome::Stopped) };
+        let Some(gang) = meeting.next()? else {
+            if let Some(step) = checkpoint::park_alone(context, spec, &replica)? {
+                tracing::info!(step, "kept what it had come to: no other rank is left to go on with");
+            }
+            return Ok(Outcome::Stopped);
+        };
+        if gang.group.rank() == 0 && replica.is_fresh() {
+            // The others copy what it has found.
+            checkpoint::restore(context, spec, &mut replica)?;
+        }
         let left = Rank::new(&gang, &mut replica).and_then(|rank| work.train(rank, &gang, &mut meter));
         if let Some(row) = replica.rows().last() {
             meeting.expect_steps_of(Duration::from_secs_f64(row.step_seconds.max(0.0)));
         }
         match left {
             Ok(Leave::Done) => return Ok(Outcome::Succeeded(History(replica.rows()).figures())),
+            Ok(Leave::Parked) => return Ok(Outcome::Stopped),
             Ok(Leave::Boundary) if context.control.is_stopped() => return Ok(Outcome::Stopped),
             Ok(Leave::Boundary) => {}
             Err(StepError::Broken(reason)) => meeting.part(gang.generation, reason),
@@ -97,7 +111,7 @@ impl Work<'_> {
         if let Some(book) = &mut book {
             if first == 0 {
                 // Only who may write at all takes anything back.
-                book.confirm(&self.begin)?;
+                book.confirm()?;
                 artefacts::retract_results(self.context)?;
                 bookkeeper::retire_earlier(self.context)?;
             }
@@ -107,15 +121,23 @@ impl Work<'_> {
         let start = Start { epoch: Epoch((first / per_epoch) as u32), step: first % per_epoch };
         let mut loader = data::planned(self.context, &self.dataset, &self.plan, lanes, (start, self.spec.epochs))?;
         let mut planned = self.digests(start);
+        let mut checkpoints = Checkpointer::new(self.context, self.spec, gang.generation, &rank);
+        let mut step_began = Instant::now();
         loop {
-            let step_began = Instant::now();
+            let waited_from = Instant::now();
             let Some(batch) = loader.next().map_err(|error| TaskError::environment_from(&error))? else { break };
-            let data_seconds = step_began.elapsed().as_secs_f64();
+            let data_seconds = waited_from.elapsed().as_secs_f64();
             let (epoch, samples, step) = (batch.epoch, batch.global_samples, rank.replica().step());
-            let wants_to_leave = control.is_stopped() || control.is_superseded(gang.generation);
+            let share = checkpoints.share();
+            let own = |is_so: bool| u32::from(is_so);
+            let votes = Votes {
+                leaving: own(control.is_superseded(gang.generation) || control.is_stopped_alone()),
+                stopping: own(control.is_stopped()),
+                stored: own(share == ShareState::Stored),
+                lost: own(share == ShareState::Lost),
+            };
             let planned = planned.next().unwrap_or_default();
-            let StepTotals { loss, gradient_norm, learning_rate, leaves, digest } =
-                rank.step(&batch, planned, wants_to_leave)?;
+            let StepTotals { loss, gradient_norm, learning_rate, votes, digest } = rank.step(&batch, planned, votes)?;
             rank.replica_mut().push(StepRow {
                 step,
                 epoch: epoch.0,
@@ -125,15 +147,33 @@ impl Work<'_> {
                 samples,
                 data_seconds,
                 step_seconds: step_began.elapsed().as_secs_f64(),
+                time: seconds_since_1970(),
                 generation: Some(gang.generation.0),
                 digest: Some(digest),
             });
+            // What follows counts for the next step: a checkpoint that stalls the loop shows.
+            step_began = Instant::now();
             if let Some(book) = &mut book {
-                book.look(&self.begin)?;
+                book.look()?;
                 let images = u64::from(samples);
                 meter.tick(&Tick { done: step + 1, total: steps, epoch: epoch.0, loss: Some(loss), images });
             }
-            if leaves {
+            // Whoever has taken the last step publishes.
+            let is_parked = votes.stopping == rank.world_size() && step + 1 < steps;
+            let finished = match is_parked {
+                true => checkpoints.park(&rank)?,
+                false => checkpoints.after_step(&rank, (votes.stored, votes.lost))?,
+            };
+            if let (Some(book), Some(checkpoint)) = (&mut book, finished) {
+                book.keep(checkpoint, &self.spec.checkpoints);
+                if is_parked {
+                    book.settle()?;
+                }
+            }
+            if is_parked {
+                return Ok(Leave::Parked);
+            }
+            if votes.leaving > 0 && step + 1 < steps {
                 return Ok(Leave::Boundary);
             }
         }
@@ -196,11 +236,11 @@ impl Work<'_> {
         let (context, spec, replica) = (self.context, self.spec, rank.replica());
         ProgressMeter::new(&context.reporter, "publishing").begin(0, 1);
         // Nothing is replaced by a group that has been replaced itself.
-        book.confirm(&self.begin)?;
+        book.confirm()?;
         let architecture = artefacts::Architecture::MaskedAutoencoder;
         let mut files = artefacts::put_model(context, &replica.variables, &spec.model, architecture)?;
         files.push(artefacts::put_steps(context, replica.rows())?);
-        book.commit(&self.begin, replica.step(), files)?;
+        book.commit(replica.step(), files)?;
         let reconstructions = reconstruct::examples(context, spec, &self.manifest, &replica.model)?;
         let history = History(replica.rows());
         artefacts::put_results(

@@ -1,6 +1,6 @@
 //! How far a task is, reported often enough to watch and seldom enough to cost nothing.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use vismae_proto::v1::Progress;
 use vismae_proto::v1::task_event::Event;
@@ -9,6 +9,11 @@ use super::reporter::Reporter;
 
 /// Shortest time between two reports.
 const PERIOD: Duration = Duration::from_millis(500);
+
+/// Of the clock on the wall, for records; durations are measured otherwise.
+pub(super) fn seconds_since_1970() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
 
 /// Counts steps and images between reports.
 pub(super) struct ProgressMeter {

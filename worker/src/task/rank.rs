@@ -35,10 +35,36 @@ pub(super) struct StepTotals {
     /// Before clipping.
     pub(super) gradient_norm: f64,
     pub(super) learning_rate: f64,
-    /// Some rank wants to leave the group, and all leave it at this boundary.
-    pub(super) leaves: bool,
+    /// What the ranks have told each other.
+    pub(super) votes: Votes,
     /// Of the rows that all ranks together have taken.
     pub(super) digest: RowsDigest,
+}
+
+/// What ranks tell each other with each step: how many of them it is so for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Votes {
+    /// They leave the group, which all do at this boundary then.
+    pub(super) leaving: u32,
+    /// They are told to stop.
+    pub(super) stopping: u32,
+    /// Their shares of the checkpoint under way are stored.
+    pub(super) stored: u32,
+    /// Theirs could not be.
+    pub(super) lost: u32,
+}
+
+impl Votes {
+    const PARTS: usize = 4;
+
+    fn parts(self) -> [f64; Self::PARTS] {
+        [self.leaving, self.stopping, self.stored, self.lost].map(f64::from)
+    }
+
+    fn from_sums(sums: [f64; Self::PARTS]) -> Self {
+        let [leaving, stopping, stored, lost] = sums.map(|sum| sum as u32);
+        Self { leaving, stopping, stored, lost }
+    }
 }
 
 /// Why a rank can't go on in its group.
@@ -57,7 +83,7 @@ impl From<TaskError> for StepError {
 }
 
 /// The group is broken.
-fn broken(error: impl std::fmt::Display) -> StepError {
+pub(super) fn broken(error: impl std::fmt::Display) -> StepError {
     StepError::Broken(error.to_string())
 }
 
@@ -95,6 +121,11 @@ impl<'a> Rank<'a> {
         self.replica
     }
 
+    /// The group, for what is not part of a step.
+    pub(super) fn collective(&self) -> &impl Collective {
+        &self.gang.group
+    }
+
     /// Waits until every rank has come here.
     pub(super) fn meet(&self) -> Result<(), StepError> {
         self.gang.group.barrier().map_err(broken)
@@ -105,12 +136,7 @@ impl<'a> Rank<'a> {
     /// The reducer averages over ranks, so each rank's mean loss is weighted by its share of the samples: the update
     /// is that of the global batch however it is split. Weights change only when nothing is left to agree on: a rank whose group breaks
     /// has either taken the whole step or nothing of it.
-    pub(super) fn step(
-        &mut self,
-        batch: &Batch,
-        planned: RowsDigest,
-        wants_to_leave: bool,
-    ) -> Result<StepTotals, StepError> {
+    pub(super) fn step(&mut self, batch: &Batch, planned: RowsDigest, votes: Votes) -> Result<StepTotals, StepError> {
         let world_size = self.world_size();
         let replica = &mut *self.replica;
         let tensors = TensorBatch::new(batch, replica.seed, batch.epoch, replica.device);
@@ -121,15 +147,15 @@ impl<'a> Rank<'a> {
         self.reducer.backward(&(&loss * share)).map_err(broken)?;
 
         let taken = RowsDigest::of(batch.epoch, batch.step, &batch.rows);
-        let own = [&[0.0, f64::from(u8::from(wants_to_leave))][..], &taken.parts()].concat();
+        let own = [&[0.0][..], &votes.parts(), &taken.parts()].concat();
         let totals = Tensor::from_slice(&own).to_device(replica.device);
         totals.get(0).copy_(&(loss.detach().to_kind(Kind::Double) * batch.len() as f64));
         self.gang.group.all_reduce_sum(&totals).map_err(broken)?;
         let totals =
             Vec::<f64>::try_from(totals.to_device(Device::Cpu)).map_err(TaskError::while_doing("adding up"))?;
         let loss = totals[0] / f64::from(batch.global_samples.max(1));
-        let leaves = totals[1] > 0.0;
-        let digest = RowsDigest::from_sums(std::array::from_fn(|part| totals[2 + part]));
+        let votes = Votes::from_sums(std::array::from_fn(|part| totals[1 + part]));
+        let digest = RowsDigest::from_sums(std::array::from_fn(|part| totals[1 + Votes::PARTS + part]));
         check_rows(digest, planned, replica.step())?;
         check_finite("loss", loss, replica.step())?;
 
@@ -138,7 +164,7 @@ impl<'a> Rank<'a> {
             .map_err(TaskError::while_doing("clipping gradients"))?;
         check_finite("gradient norm", gradient_norm, replica.step())?;
         replica.optimiser.step(learning_rate).map_err(TaskError::while_doing("updating weights"))?;
-        Ok(StepTotals { loss, gradient_norm, learning_rate, leaves, digest })
+        Ok(StepTotals { loss, gradient_norm, learning_rate, votes, digest })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a rank has come to, whatever group it is in: weights, moments, and the steps behind them.
 
+use std::collections::BTreeMap;
+
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use vismae_c10d::{Collective, CollectiveError, FusedAdamW};
@@ -13,7 +15,7 @@ use super::error::TaskError;
 use super::{TaskContext, network};
 
 /// Numbers of a [`StepRow`] as they travel.
-const COLUMNS: usize = 9 + RowsDigest::PARTS;
+const COLUMNS: usize = 10 + RowsDigest::PARTS;
 
 /// One copy of everything that is trained. It outlives the groups that train it.
 pub(super) struct Replica {
@@ -75,6 +77,38 @@ impl Replica {
         &self.rows
     }
 
+    /// Whether it has come to nothing yet, and has not met anybody who has.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.rows.is_empty() && self.generation == Generation(0)
+    }
+
+    /// The last group in which it was equal to all others, if it has come to anything that is its own.
+    pub(super) fn last_generation(&self) -> Option<Generation> {
+        let is_worth_keeping = !self.is_torn && !self.rows.is_empty() && self.generation != Generation(0);
+        is_worth_keeping.then_some(self.generation)
+    }
+
+    /// Its tensors are those behind these steps.
+    pub(super) fn adopt(&mut self, rows: Vec<StepRow>) {
+        self.rows = rows;
+    }
+
+    /// Everything that training changes, by name, in an order that is the same in every process.
+    pub(super) fn state(&self) -> Vec<(String, Tensor)> {
+        let variables = BTreeMap::from_iter(self.variables.variables());
+        let trained: Vec<&String> =
+            variables.iter().filter(|(_, tensor)| tensor.requires_grad()).map(|(name, _)| name).collect();
+        let moments = |kind: &str, moments: &[Tensor]| -> Vec<(String, Tensor)> {
+            let named = trained.iter().zip(moments);
+            named.map(|(name, moment)| (format!("{kind}.{name}"), moment.shallow_clone())).collect()
+        };
+        let first = moments("first_moment", self.optimiser.first_moments());
+        let second = moments("second_moment", self.optimiser.second_moments());
+        let weights = variables.iter().map(|(name, tensor)| (format!("model.{name}"), tensor.shallow_clone()));
+        let counter = ("optimiser.steps".to_owned(), self.optimiser.step_counter().shallow_clone());
+        weights.chain(first).chain(second).chain([counter]).collect()
+    }
+
     /// The weights have seen one step more.
     pub(super) fn push(&mut self, row: StepRow) {
         self.rows.push(row);
@@ -125,11 +159,7 @@ impl Replica {
     }
 
     fn copy(&mut self, group: &impl Collective, source: u32, standings: &[Standing]) -> Result<(), CollectiveError> {
-        let mut state = network::in_order(&self.variables);
-        state.extend(self.optimiser.first_moments().iter().map(Tensor::shallow_clone));
-        state.extend(self.optimiser.second_moments().iter().map(Tensor::shallow_clone));
-        state.push(self.optimiser.step_counter().shallow_clone());
-        for tensor in &state {
+        for (_, tensor) in &self.state() {
             tch::no_grad(|| group.broadcast(tensor, source))?;
         }
         let steps = standings[source as usize].steps;
@@ -196,6 +226,7 @@ fn numbers(row: &StepRow) -> [f64; COLUMNS] {
         f64::from(row.samples),
         row.data_seconds,
         row.step_seconds,
+        row.time,
         row.generation.unwrap_or(0) as f64,
     ];
     std::array::from_fn(|column| numbers.get(column).copied().unwrap_or_else(|| digest[column - numbers.len()]))
@@ -211,8 +242,9 @@ fn row(numbers: &[f64]) -> StepRow {
         samples: numbers[5] as u32,
         data_seconds: numbers[6],
         step_seconds: numbers[7],
-        generation: Some(numbers[8] as u64),
-        digest: Some(RowsDigest::from_sums(std::array::from_fn(|part| numbers[9 + part]))),
+        time: numbers[8],
+        generation: Some(numbers[9] as u64),
+        digest: Some(RowsDigest::from_sums(std::array::from_fn(|part| numbers[10 + part]))),
     }
 }
 
@@ -243,6 +275,7 @@ mod tests {
             samples: 640,
             data_seconds: 0.001,
             step_seconds: 1.5,
+            time: 1.7e9,
             generation: Some(5),
             digest: Some(RowsDigest::of(Epoch(2), 7, &[RowRef { group: 1, row: 2 }])),
         };

@@ -150,6 +150,7 @@ async fn put_pretraining(store: &Store) {
                 samples: 64,
                 data_seconds: 0.004 * random(),
                 step_seconds: 0.16 + 0.03 * random() + if step % 97 == 0 { 0.2 } else { 0.0 },
+                time: 0.0,
                 generation: None,
                 digest: None,
             }

@@ -1,5 +1,7 @@
 //! Pre-training of the masked autoencoder.
 
+use std::time::Duration;
+
 use super::{ModelSpec, Selection, Violations};
 use crate::ids::CorpusName;
 
@@ -41,6 +43,33 @@ impl OptimiserSpec {
     }
 }
 
+/// How often everything that a run has come to is kept in the store, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointSpec {
+    /// Steps from one to the next.
+    pub every: u32,
+    /// So many of the latest are kept.
+    pub latest: u32,
+    /// So many of those with the lowest loss are kept besides.
+    pub best: u32,
+    /// Those that are not older are kept besides.
+    pub younger_than: Option<Duration>,
+}
+
+impl Default for CheckpointSpec {
+    fn default() -> Self {
+        Self { every: 500, latest: 3, best: 0, younger_than: None }
+    }
+}
+
+impl CheckpointSpec {
+    fn check(&self, field: &str, violations: &mut Violations) {
+        let positive = |value: u32| move || format!("is {value}, expected at least 1");
+        violations.require(self.every > 0, &format!("{field}.every"), positive(self.every));
+        violations.require(self.latest > 0, &format!("{field}.latest"), positive(self.latest));
+    }
+}
+
 /// A data-parallel pre-training run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PretrainSpec {
@@ -64,12 +93,15 @@ pub struct PretrainSpec {
     pub min_slots: u32,
     /// Seed of every random choice.
     pub seed: u64,
+    /// What is kept of it while it goes on.
+    pub checkpoints: CheckpointSpec,
 }
 
 impl PretrainSpec {
     pub(super) fn check(&self, field: &str, violations: &mut Violations) {
         self.model.check(field, violations);
         self.optimiser.check(field, self.epochs, violations);
+        self.checkpoints.check(&format!("{field}.checkpoints"), violations);
         violations.require(self.epochs > 0, &format!("{field}.epochs"), || "is 0, expected at least 1".to_owned());
         violations.require(
             self.lanes > 0 && self.global_batch > 0 && self.global_batch.is_multiple_of(self.lanes.max(1)),

@@ -31,6 +31,7 @@ fn pretrain() -> PretrainSpec {
         slots: 2,
         min_slots: 2,
         seed: 0,
+        checkpoints: CheckpointSpec::default(),
     }
 }
 

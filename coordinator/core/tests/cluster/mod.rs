@@ -16,8 +16,8 @@ use vismae_core::ids::{CorpusName, Generation, JobName, NamespaceName, PipelineI
 use vismae_core::job::Job;
 use vismae_core::namespace::{Namespace, NamespaceChange};
 use vismae_core::spec::{
-    FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Labels, ModelSpec, OptimiserSpec,
-    PipelineSpec, Placement, PretrainSpec, Selection, Window, XrayRange,
+    CheckpointSpec, FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Labels, ModelSpec,
+    OptimiserSpec, PipelineSpec, Placement, PretrainSpec, Selection, Window, XrayRange,
 };
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Arrival, HeldTask, Lease};
@@ -296,6 +296,7 @@ pub(crate) fn pretrain(slots: u32) -> JobKind {
         slots,
         min_slots: slots,
         seed: 0,
+        checkpoints: CheckpointSpec::default(),
     })
 }
 

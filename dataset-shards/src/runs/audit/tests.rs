@@ -39,6 +39,7 @@ async fn run() -> Run {
                 samples: order.global_samples(step),
                 data_seconds: 0.0,
                 step_seconds: 0.1,
+                time: 0.0,
                 generation: Some(1 + u64::from(epoch)),
                 digest: Some(digest),
             });
@@ -112,7 +113,7 @@ async fn any_other_record_of_steps_is_found() {
     assert_eq!(run().await.kinds(swapped).await, ["rows"]);
     assert_eq!(run().await.kinds(|rows| rows[2].digest = None).await, ["rows"]);
     assert_eq!(run().await.kinds(|rows| rows[2].samples += 1).await, ["rows"]);
-    assert_eq!(run().await.kinds(|rows| drop(rows.pop())).await, ["steps", "rows"]);
+    assert_eq!(run().await.kinds(|rows| rows.truncate(rows.len() - 1)).await, ["steps", "rows"]);
     let repeated = |rows: &mut Vec<StepRow>| rows.push(rows[rows.len() - 1].clone());
     assert_eq!(run().await.kinds(repeated).await, ["steps", "steps"]);
     assert_eq!(run().await.kinds(|rows| rows[0].generation = Some(2)).await, ["generation"]);

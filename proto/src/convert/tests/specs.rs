@@ -74,8 +74,10 @@ fn ingests() -> impl Strategy<Value = JobKind> {
 }
 
 fn pretrains() -> impl Strategy<Value = JobKind> {
-    (selections(), models(), optimisers(), any::<[u32; 5]>(), any::<u64>()).prop_map(
-        |(selection, model, optimiser, [epochs, global_batch, lanes, slots, min_slots], seed)| {
+    let checkpoints = (any::<[u32; 3]>(), prop::option::of((1..1_000_000_u64).prop_map(Duration::from_secs)))
+        .prop_map(|([every, latest, best], younger_than)| CheckpointSpec { every, latest, best, younger_than });
+    (selections(), models(), optimisers(), any::<[u32; 5]>(), any::<u64>(), checkpoints).prop_map(
+        |(selection, model, optimiser, [epochs, global_batch, lanes, slots, min_slots], seed, checkpoints)| {
             JobKind::Pretrain(PretrainSpec {
                 selection,
                 model,
@@ -86,6 +88,7 @@ fn pretrains() -> impl Strategy<Value = JobKind> {
                 slots,
                 min_slots,
                 seed,
+                checkpoints,
                 ..pretrain()
             })
         },

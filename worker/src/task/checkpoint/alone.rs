@@ -1,0 +1,48 @@
+//! A checkpoint by one rank, which has everything: its group is gone, and it is told to stop.
+
+use vismae_core::spec::PretrainSpec;
+use vismae_shards::runs::{Checkpoint, Entry, Ledger, LedgerError, RunPaths, committed};
+use vismae_shards::store::PutOutcome;
+
+use super::super::TaskContext;
+use super::super::error::TaskError;
+use super::super::replica::Replica;
+use super::share::{self, Share};
+use super::{configuration, mean_loss, put, table};
+
+/// Keeps what a replica has come to, unless it is nothing, or is kept already, or another rank is about to: of a gang that waits in vain for
+/// others, all are stopped at once. Gives the step that was kept.
+pub(in super::super) fn park_alone(
+    context: &TaskContext,
+    spec: &PretrainSpec,
+    replica: &Replica,
+) -> Result<Option<u64>, TaskError> {
+    let (Some(generation), step) = (replica.last_generation(), replica.step()) else { return Ok(None) };
+    let paths = RunPaths::new(&context.id.job.to_string());
+    let folder = paths.checkpoint(context.run, step, generation);
+    let share = Share::copy(&replica.state(), 0, 1)?;
+    let rows = table(replica.rows())?;
+    let loss = mean_loss(replica.rows(), step, spec.checkpoints.every);
+    let (store, task) = (&context.store, context.id.to_string());
+    context.runtime.block_on(async {
+        let failed = |error: LedgerError| TaskError::environment_from(&error);
+        let mut ledger = Ledger::open(store, &paths, context.run).await.map_err(failed)?;
+        let is_kept = committed(&ledger).iter().any(|kept| kept.checkpoint.step >= step);
+        if is_kept || matches!(ledger.confirm(generation).await, Err(LedgerError::Fenced { .. })) {
+            return Ok(None);
+        }
+        let claim = store.put_if_absent(&format!("{folder}/claim"), task.clone().into_bytes()).await;
+        if claim.map_err(|error| TaskError::environment_from(&error))? == PutOutcome::AlreadyExists {
+            return Ok(None);
+        }
+        let part = put(store, format!("{folder}/{}", share::file(0, 1)), share.into_bytes().await?).await?;
+        let steps = put(store, format!("{folder}/steps.csv"), rows).await?;
+        let configuration = configuration(spec);
+        let checkpoint = Checkpoint { step, configuration, loss, folder, parts: vec![part], steps };
+        match ledger.append(generation, &task, Entry::Checkpoint(checkpoint)).await {
+            Ok(()) => Ok(Some(step)),
+            Err(LedgerError::Fenced { .. }) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    })
+}
