@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, reason = "whatever goes wrong here ends a test")]
 #![expect(clippy::print_stderr, reason = "a test that is left out says so")]
 
+pub mod chaos;
 pub mod clients;
 pub mod cluster;
 pub mod deploy;

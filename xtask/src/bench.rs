@@ -11,8 +11,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
+
+pub(crate) use figures::{number, short};
+pub(crate) use table::Table;
 
 use crate::cargo;
 use crate::setup::Ready;
@@ -26,6 +29,13 @@ pub(crate) enum Bench {
     Coordinator(coordinator::Options),
 }
 
+/// How figures are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    Table,
+    Json,
+}
+
 /// Measures, and prints what came of it.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
@@ -34,21 +44,25 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     }
 }
 
-/// Builds one program in release; gives its path.
-fn built(ready: &Ready, what: &[&str], name: &str) -> Result<PathBuf> {
+/// Builds programs in release, by one call of cargo: for each by itself the dependencies that they share would be built anew, with other
+/// features. Gives their paths, in the order of the names.
+pub(crate) fn built<const N: usize>(ready: &Ready, what: &[&str], names: [&str; N]) -> Result<[PathBuf; N]> {
     let arguments = [&["build", "--release", "--locked"], what].concat();
     let mut command = cargo::command(ready, &arguments);
     command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-    eprintln!("building `{name}` in release");
+    eprintln!("building {} in release", names.join(", "));
     let output = command.output().context("`cargo build` cannot be started")?;
     if !output.status.success() {
         bail!("`cargo {}` failed ({})", arguments.join(" "), output.status);
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let ours = messages.filter(|message| message["target"]["name"] == name);
-    let mut programs = ours.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    programs.next_back().context("`cargo build` made no program")
+    let messages: Vec<Value> = messages.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let program = |name: &str| {
+        let ours = messages.iter().filter(|message| message["target"]["name"] == name);
+        ours.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back()
+    };
+    let found: Vec<PathBuf> = names.iter().filter_map(|name| program(name)).collect();
+    found.try_into().map_err(|_| anyhow::anyhow!("`cargo build` did not make all of {}", names.join(", ")))
 }
 
 /// Runs a command to its end; gives its one line of answer.

@@ -1,4 +1,4 @@
-//! The developer's one entry: `cargo xtask setup | demo | test | bench | protocol | doctor`.
+//! The developer's one entry: `cargo xtask setup | demo | test | bench | chaos | protocol | doctor`.
 //!
 //! It depends on no crate of this workspace, so that it builds in seconds and before libtorch is there.
 
@@ -7,6 +7,7 @@
 
 mod bench;
 mod cargo;
+mod chaos;
 mod clients;
 mod demo;
 mod doctor;
@@ -41,6 +42,8 @@ enum Task {
     /// Measures this checkout beside other programs, in one run
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Trains under faults and without, and says what that costs
+    Chaos(chaos::Options),
     /// Takes the protocol as it is now for released: tests refuse what would break it
     Protocol,
     /// Says what is installed, what is missing and how to get it
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Test => test::run(),
         Task::Bench(bench) => bench::run(&bench).map(|()| ExitCode::SUCCESS),
+        Task::Chaos(options) => chaos::run(&options).map(|()| ExitCode::SUCCESS),
         Task::Protocol => protocol::release().map(|()| ExitCode::SUCCESS),
         Task::Doctor => doctor::run(),
     };

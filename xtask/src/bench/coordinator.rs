@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::figures::{Bar, number, short};
 use super::table::Table;
-use super::{built, once};
+use super::{Output, built, once};
 use crate::cargo;
 use crate::setup::{self, Ready};
 
@@ -32,9 +32,9 @@ pub(crate) struct Options {
     /// Pipelines that are queued
     #[arg(long, default_value_t = 50_000)]
     pipelines: usize,
-    /// Print JSON in place of a table
-    #[arg(long)]
-    json: bool,
+    /// As a table or as JSON
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = Output::Table)]
+    output: Output,
 }
 
 /// A coordinator of the release build, ended with this value.
@@ -86,7 +86,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         "heartbeats": living, "start": starts, "paced": paced, "admit": admitted, "decide": decided, "churn": churn,
         "finished": finished, "restart": restart, "stored": stored,
     });
-    if options.json {
+    if options.output == Output::Json {
         println!("{figures:#}")
     } else {
         println!("{}", table(options, &figures)?)
@@ -181,11 +181,9 @@ fn table(options: &Options, figures: &Value) -> Result<Table> {
 impl Ground {
     fn prepare(ready: &Ready) -> Result<Self> {
         let folder = cargo::target_folder(ready)?.join("bench-coordinator");
-        let ground = Self {
-            vismae: built(ready, &["--package", "vismae-cli", "--bin", "vismae"], "vismae")?,
-            load: built(ready, &["--package", "vismae-coordinator", "--bench", "load"], "load")?,
-            folder,
-        };
+        let what = ["--package", "vismae-cli", "--package", "vismae-coordinator", "--bin", "vismae", "--bench", "load"];
+        let [vismae, load] = built(ready, &what, ["vismae", "load"])?;
+        let ground = Self { vismae, load, folder };
         ground.clear()?;
         Ok(ground)
     }

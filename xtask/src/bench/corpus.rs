@@ -10,9 +10,10 @@ mod settings;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
+use super::Output;
 use super::peers::Peers;
 use super::table::Table;
 use crate::setup;
@@ -39,12 +40,6 @@ pub(crate) struct Options {
     /// As tables or as JSON
     #[arg(short = 'o', long = "output", value_enum, default_value_t = Output::Table)]
     output: Output,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    Table,
-    Json,
 }
 
 /// What one part of the measurement came to.

@@ -33,7 +33,7 @@ pub(super) struct Field {
 impl Field {
     /// Builds our program and makes frames and shards.
     pub(super) fn prepare(ready: &Ready, options: &Options) -> Result<Self> {
-        let program = built(ready, &["--package", "vismae-shards", "--bench", "corpus"], "corpus")?;
+        let [program] = built(ready, &["--package", "vismae-shards", "--bench", "corpus"], ["corpus"])?;
         let folder = match &options.out {
             Some(out) => std::path::absolute(out).with_context(|| format!("`{}` is no usable path", out.display()))?,
             None => cargo::target_folder(ready)?.join("bench-corpus"),
