@@ -1,6 +1,6 @@
 //! The slots of this worker and the task processes in them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use tokio::sync::mpsc;
@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_command::Command;
 use vismae_proto::v1::task_event::Event;
-use vismae_proto::v1::{AgentMessage, Cause, Failed, HeldTask, StopTask, TaskCommand, TaskEvent};
+use vismae_proto::v1::{AgentMessage, Cause, Failed, HeldTask, Silence, StopTask, TaskCommand, TaskEvent};
 
 use super::metrics;
 use super::process::{Ended, Launch, TaskProcess};
@@ -33,6 +33,8 @@ pub(super) struct Slots {
     ended: VecDeque<TaskEvent>,
     /// What a coordinator that has missed it must be told again, by task: that it is up, or how it ended.
     unsettled: BTreeMap<String, Unsettled>,
+    /// Tasks of which nothing is heard.
+    silent: BTreeSet<String>,
 }
 
 /// The last word of a task that counts.
@@ -56,6 +58,7 @@ impl Slots {
             relayed,
             ended: VecDeque::new(),
             unsettled: BTreeMap::new(),
+            silent: BTreeSet::new(),
         }
     }
 
@@ -72,9 +75,11 @@ impl Slots {
         running.chain(over).collect()
     }
 
-    /// What a coordinator that has just been found must be told again.
+    /// What a coordinator that has just been found must be told again; of a task that is silent, that it is up, and that it is silent.
     pub(super) fn unsettled(&self) -> Vec<TaskEvent> {
-        self.unsettled.values().map(|held| held.word.clone()).collect()
+        let words = self.unsettled.values().map(|held| held.word.clone());
+        let silence = |task: &String| TaskEvent { task: task.clone(), event: Some(Event::Silence(Silence::default())) };
+        words.chain(self.silent.iter().map(silence)).collect()
     }
 
     /// The next thing that the coordinator must be told. What a process says comes before its end.
@@ -116,6 +121,8 @@ impl Slots {
                 self.unsettled.insert(event.task.clone(), Unsettled { slot, word: event.clone() });
             }
             Some(Event::Progress(progress)) => metrics::progress(slot, progress),
+            Some(Event::Silence(Silence { over: false })) => drop(self.silent.insert(event.task.clone())),
+            Some(Event::Silence(Silence { over: true })) => drop(self.silent.remove(&event.task)),
             _ => {}
         }
     }
@@ -173,6 +180,7 @@ impl Slots {
     fn take_end(&mut self, Ended { slot, last }: Ended) {
         tracing::info!(task = last.task, slot, "task process ended");
         self.busy.remove(&slot);
+        self.silent.remove(&last.task);
         metrics::task_ended(slot, &last);
         metrics::slots_changed(self.busy.len(), self.total);
         self.unsettled.insert(last.task.clone(), Unsettled { slot, word: last.clone() });

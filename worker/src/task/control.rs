@@ -37,6 +37,8 @@ struct Heard {
     stopped: Option<Instant>,
     /// The newest membership.
     membership: Option<Membership>,
+    /// The newest generation that is urgent: what was before it is broken, whatever came after it.
+    urgent: u64,
     /// The group that the computing thread may be waiting in, with its generation.
     group: Option<(Generation, AbortHandle)>,
 }
@@ -110,11 +112,10 @@ impl Heard {
         self.membership.as_ref().is_some_and(|membership| membership.generation > generation.0)
     }
 
-    /// Ends the collectives of the group, if the newest membership says that it is broken.
+    /// Ends the collectives of the group, if a membership after it says that it is broken.
     fn abort_if_broken(&self) {
-        if let (Some(membership), Some((generation, group))) = (&self.membership, &self.group)
-            && membership.urgent
-            && membership.generation > generation.0
+        if let Some((generation, group)) = &self.group
+            && self.urgent > generation.0
         {
             group.abort();
         }
@@ -129,6 +130,9 @@ fn listen(mut pipe: BlockingReader<Stdin>, ear: &Ear, stop: &CancellationToken) 
                 let mut heard = ear.lock();
                 // An agent says it again when it has found its coordinator again.
                 if heard.membership.as_ref().is_none_or(|known| membership.generation > known.generation) {
+                    if membership.urgent {
+                        heard.urgent = membership.generation;
+                    }
                     heard.membership = Some(membership);
                     heard.abort_if_broken();
                     ear.news.notify_all();

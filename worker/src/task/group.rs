@@ -18,8 +18,9 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 const COLLECTIVE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How often a rank looks whether the others have come.
 const LOOK: Duration = Duration::from_millis(2);
-/// The least time that others may take to come; they may be in the middle of a step.
-const ARRIVAL_PATIENCE: Duration = Duration::from_secs(10);
+/// The least time that others may take to come; they may be in the middle of a step, or still wait for the links of the membership before
+/// this one.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a rank waits that does not know how long a step takes, as a newcomer: longer than one takes, in most trainings.
 const FIRST_PATIENCE: Duration = Duration::from_secs(60);
 /// How often a rank that is without a group says so again: its word may have been lost with a coordinator.
@@ -143,6 +144,8 @@ impl<'a> Meeting<'a> {
         let patience = self.step.map_or(FIRST_PATIENCE, |step| ARRIVAL_PATIENCE.max(step * 4));
         while here < i64::from(world) {
             if self.context.control.is_stopped() || self.context.control.is_superseded(generation) {
+                // The others are not to begin without it what nothing interrupts.
+                count("here", -1).ok();
                 return Err(Absence::Superseded);
             }
             if began.elapsed() > patience {
