@@ -97,6 +97,12 @@ impl Coordinator {
         answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
+    /// Lets a worker leave.
+    pub(crate) async fn drain(&mut self, name: &str) -> Result<v1::Worker, Failure> {
+        let answer = self.workers.drain_worker(v1::DrainWorkerRequest { name: name.to_owned() }).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
     /// Why a job is where it is.
     pub(crate) async fn explain_job(&mut self, job: &str) -> Result<v1::Explanation, Failure> {
         let request = v1::ExplainJobRequest { job: job.to_owned() };

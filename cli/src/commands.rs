@@ -7,6 +7,7 @@ mod certs;
 mod checkpoints;
 mod completions;
 mod corpora;
+mod drain;
 mod explain;
 mod ingest;
 mod jobs;
@@ -86,6 +87,8 @@ enum Command {
     Namespaces(namespaces::Options),
     /// List workers and what their slots run
     Workers(workers::Options),
+    /// Let a worker leave: its tasks stop at their next step boundary, and others take over with nothing lost
+    Drain(drain::Options),
     /// Make certificates for a coordinator and its workers, signed by an authority of your own
     Certs(certs::Options),
     /// Make a token, and the entry that lets a coordinator know it
@@ -125,6 +128,7 @@ impl Cli {
             Command::Resume(options) => resume::run(options, format).await,
             Command::Namespaces(options) => namespaces::run(options, format).await,
             Command::Workers(options) => workers::run(options, format).await,
+            Command::Drain(options) => drain::run(options, format).await,
             Command::Certs(options) => certs::run(&options, format),
             Command::Tokens(options) => tokens::run(&options, format),
             Command::Completions(options) => completions::run(&options, format),

@@ -208,6 +208,9 @@ impl<J: Journal> Driver<J> {
     /// Carries out effects whose records are kept, in the order that [`Effects`] demands. Returns the workers that could not be
     /// reached.
     fn carry_out(&mut self, effects: Effects, reply: Reply) -> Vec<Lease> {
+        for lease in &effects.drain {
+            self.links.drain(lease);
+        }
         for close in effects.close {
             self.links.close(close);
         }

@@ -9,7 +9,7 @@ use vismae_core::effect::{Close, Dispatch};
 use vismae_core::ids::WorkerId;
 use vismae_core::worker::Lease;
 use vismae_proto::v1::coordinator_message::Message;
-use vismae_proto::v1::{CoordinatorMessage, Welcome};
+use vismae_proto::v1::{CoordinatorMessage, Drain, Welcome};
 use vismae_proto::{convert, status};
 
 /// Messages waiting for one agent: a start, a membership and a stop for every slot of a large node. An agent that lets
@@ -56,6 +56,13 @@ impl Links {
     pub(crate) fn open(&mut self, lease: Lease, link: Link) {
         link.say(Message::Welcome(self.welcome));
         self.links.insert(lease.worker.clone(), (lease, link));
+    }
+
+    /// Tells a worker to leave, if it is still the one of the lease. One that does not hear of it is there as before when it comes back.
+    pub(crate) fn drain(&self, lease: &Lease) {
+        if let Some((_, link)) = self.links.get(&lease.worker).filter(|(current, _)| current == lease) {
+            link.say(Message::Drain(Drain {}));
+        }
     }
 
     /// Queues a command. When that is not possible, the stay is over.

@@ -145,6 +145,7 @@ impl Coordinator {
             Event::WorkerHeard(lease) => {
                 self.hear(now, &lease);
             }
+            Event::WorkerDrained(lease) => self.drain(lease, effects),
             Event::WorkerLeaving(lease) => self.leave(now, &lease),
             Event::WorkerLost(lease) => {
                 if self.is_current(&lease) {

@@ -25,6 +25,8 @@ pub struct Effects {
     pub close: Vec<Close>,
     /// The answer to the event, where it asks for one.
     pub answer: Option<Answer>,
+    /// Workers that must be told to leave.
+    pub drain: Vec<Lease>,
     /// Must be told to workers, in this order.
     pub send: Vec<Dispatch>,
     /// Pipelines that look different now.

@@ -59,6 +59,8 @@ pub enum Event {
     WorkerJoined(Arrival),
     /// A worker is alive.
     WorkerHeard(Lease),
+    /// An operator wants a worker to leave.
+    WorkerDrained(Lease),
     /// A worker takes no new tasks and leaves when the running ones are over.
     WorkerLeaving(Lease),
     /// A worker's stream ended.

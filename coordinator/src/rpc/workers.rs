@@ -1,14 +1,18 @@
 //! `WorkerService`.
 
 use tonic::{Request, Response, Status};
+use vismae_core::coordinator::Coordinator;
+use vismae_core::event::Event;
 use vismae_core::ids::WorkerId;
 use vismae_core::worker::Worker;
 use vismae_proto::convert::worker_view;
+use vismae_proto::status;
 use vismae_proto::v1::worker_service_server::WorkerService;
-use vismae_proto::v1::{ListWorkersRequest, ListWorkersResponse};
+use vismae_proto::v1::{self, DrainWorkerRequest, ListWorkersRequest, ListWorkersResponse};
 
 use super::filter::Filter;
 use super::{Context, caller, denied, fields, paging, stopped};
+use crate::access::{ANY_NAMESPACE, Role};
 
 /// Shows the workers.
 #[derive(Debug)]
@@ -43,5 +47,35 @@ impl WorkerService for Workers {
             ListWorkersResponse { workers, next_page_token }
         });
         response.await.map(Response::new).map_err(stopped)
+    }
+
+    async fn drain_worker(&self, request: Request<DrainWorkerRequest>) -> Result<Response<v1::Worker>, Status> {
+        // A worker belongs to no namespace.
+        caller(&request)?.require(Role::Operator, ANY_NAMESPACE).map_err(denied)?;
+        let name = request.into_inner().name;
+        let handle = &self.context.handle;
+        let worker = |core: &Coordinator, name: &str| {
+            core.workers().find(|worker| worker.lease.worker.as_str() == name).cloned()
+        };
+        let wanted = name.clone();
+        let found = handle.read(move |core| worker(core, &wanted)).await.map_err(stopped)?;
+        let Some(found) = found else { return Err(self.unknown(&name).await) };
+        handle.tell(Event::WorkerDrained(found.lease)).await.map_err(stopped)?;
+        let wanted = name.clone();
+        // It may be gone by now, with nothing to stop.
+        let left = handle.read(move |core| worker(core, &wanted)).await.map_err(stopped)?;
+        let Some(left) = left else { return Err(self.unknown(&name).await) };
+        Ok(Response::new(worker_view(&left, |moment| handle.date(moment))))
+    }
+}
+
+impl Workers {
+    /// NOT_FOUND that lists those that there are.
+    async fn unknown(&self, name: &str) -> Status {
+        let names = |core: &Coordinator| core.workers().map(|worker| worker.lease.worker.clone()).collect::<Vec<_>>();
+        match self.context.handle.read(names).await {
+            Ok(known) => status::not_found("worker", name, known),
+            Err(gone) => stopped(gone),
+        }
     }
 }

@@ -10,7 +10,7 @@ use tonic::{Code, Streaming};
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::agent_service_client::AgentServiceClient;
 use vismae_proto::v1::{
-    AgentMessage, CoordinatorMessage, Heartbeat, Hello, Leaving, Refused, TaskCommand, coordinator_message,
+    AgentMessage, CoordinatorMessage, Drain, Heartbeat, Hello, Leaving, Refused, TaskCommand, coordinator_message,
     task_command,
 };
 
@@ -63,7 +63,7 @@ impl Link {
             match read(inbound.message().await)? {
                 coordinator_message::Message::Welcome(welcome) => Ok((inbound, welcome)),
                 coordinator_message::Message::Refused(Refused { reason }) => Err(LinkEnd::Refused(reason)),
-                coordinator_message::Message::Task(_) => {
+                coordinator_message::Message::Task(_) | coordinator_message::Message::Drain(_) => {
                     Err(LinkEnd::Lost("the first answer is a command, expected a welcome".to_owned()))
                 }
             }
@@ -111,6 +111,10 @@ impl Link {
                         }
                     }
                     coordinator_message::Message::Refused(Refused { reason }) => return Err(LinkEnd::Refused(reason)),
+                    coordinator_message::Message::Drain(Drain {}) => {
+                        tracing::info!("the coordinator's operator wants this worker to leave");
+                        shutdown.cancel();
+                    }
                     coordinator_message::Message::Welcome(_) => tracing::debug!("a second welcome is ignored"),
                 },
                 message = slots.next_message() => self.pass(message).await?,

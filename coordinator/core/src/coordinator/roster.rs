@@ -62,6 +62,14 @@ impl Coordinator {
         }
     }
 
+    /// The worker is told to leave, and gets no new tasks from now on. Its agent stops its tasks, as when it is told so on its own node.
+    pub(super) fn drain(&mut self, lease: Lease, effects: &mut Effects) {
+        if let Some(worker) = self.workers.get_mut(&lease.worker).filter(|worker| worker.lease == lease) {
+            worker.state = WorkerState::Leaving;
+            effects.drain.push(lease);
+        }
+    }
+
     /// A worker that is leaving, and that the end of a member may be due to: its own one, and where all end together also that of
     /// another member, which may fail its peers before it is heard itself. What ends the gang's attempt then is no fault of the job.
     fn leaving(&self, gang: &Gang, number: u32) -> Option<WorkerId> {
