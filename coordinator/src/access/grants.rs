@@ -16,7 +16,7 @@ pub enum Role {
     Viewer,
     /// Submit, cancel, suspend and resume pipelines.
     Submitter,
-    /// Submit pipelines with a priority above 0, which have those of others stopped.
+    /// Submit pipelines with a priority above 0, which have those of others stopped, and drain workers.
     Operator,
     /// Change namespaces.
     Admin,
