@@ -1,7 +1,5 @@
 //! A minute of faults of every kind: `cargo xtask chaos` has longer ones, and the figures.
 
-#![expect(clippy::unwrap_used, reason = "whatever goes wrong here ends the test")]
-
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -10,7 +8,7 @@ use vismae_tests::chaos::{Chaos, Fault};
 #[test]
 fn whatever_happens_the_weights_have_seen_the_samples_of_the_plan_once() {
     let folder = TempDir::new().unwrap();
-    let chaos = Chaos { seed: 7, epochs: 250, trainers: 4, gap: Duration::from_secs(4), kinds: Fault::ALL };
+    let chaos = Chaos { seed: 7, epochs: 200, trainers: 4, gap: Duration::from_secs(4), kinds: Fault::ALL };
     let report = chaos.run(folder.path());
     println!("{}", serde_json::to_string_pretty(&report).unwrap());
     assert!(report.is_exact);

@@ -13,7 +13,7 @@ struct Options {
     /// What the faults are drawn from
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Passes over the corpus, in 8 steps each
+    /// Passes over the corpus, of 6 steps each
     #[arg(long)]
     epochs: u32,
     /// Trainers

@@ -9,14 +9,14 @@ mod draw;
 mod faults;
 mod record;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cluster::{Process, binary, command, free_port, succeed, vismae, wait_for};
+use crate::cluster::{binary, command, free_port, succeed, vismae, wait_for};
 use draw::Draw;
 pub use faults::Fault;
 use faults::{Injected, Site};
@@ -27,7 +27,7 @@ use record::{Step, distance, gap_after, next_of_another_group, steps};
 pub struct Chaos {
     /// What the faults are drawn from.
     pub seed: u64,
-    /// Passes over the 190 frames of the phantom corpus, in 8 steps each.
+    /// Passes over the phantom corpus, of 6 steps each.
     pub epochs: u32,
     /// Trainers, each on a node of its own.
     pub trainers: u32,
@@ -158,11 +158,11 @@ impl Chaos {
             serde_json::from_slice::<Value>(&jobs.stdout).unwrap_or_default()[0]["jobs"][1].clone()
         };
         let is_over = |job: &Value| ["succeeded", "failed", "cancelled"].iter().any(|state| job["state"] == *state);
-        wait_for("the first steps", || pretrain()["progress"]["done"].as_u64() > Some(8) || is_over(&pretrain()));
+        wait_for("the first steps", || pretrain()["progress"]["done"].as_u64() > Some(6) || is_over(&pretrain()));
         let mut injected = Vec::new();
         let mut draw = Draw::new(self.seed);
         while is_wild && !is_over(&pretrain()) {
-            let fault = draw.from_deck(self.kinds);
+            let fault = draw.next_fault(self.kinds);
             injected.extend(site.inject(fault, &mut draw));
             std::thread::sleep(self.gap.mul_f64(draw.between(0.7, 1.3)));
         }

@@ -11,8 +11,8 @@ use crate::bench::{Output, Table, built, number, short};
 use crate::setup;
 
 /// Steps a second of four trainers on two cores, about: how long a run takes is asked for in minutes.
-const STEPS_PER_SECOND: u64 = 45;
-const STEPS_PER_EPOCH: u64 = 8;
+const STEPS_PER_SECOND: u64 = 25;
+const STEPS_PER_EPOCH: u64 = 6;
 
 /// What the run may be told.
 #[derive(Debug, Args)]

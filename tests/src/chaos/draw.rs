@@ -30,7 +30,7 @@ impl Draw {
     }
 
     /// The next of a shuffled deck, shuffled anew when all have come.
-    pub(super) fn from_deck(&mut self, kinds: &[Fault]) -> Fault {
+    pub(super) fn next_fault(&mut self, kinds: &[Fault]) -> Fault {
         if self.deck.is_empty() {
             self.deck = kinds.to_vec();
         }
