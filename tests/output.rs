@@ -105,7 +105,8 @@ fn every_command_prints_json_if_asked() {
     let up: Value = serde_json::from_str(&std::fs::read_to_string(&said).unwrap()).unwrap();
     assert_eq!(up["coordinator"], url.as_str());
     tried.0.insert("up".to_owned());
-    let mut ask = |arguments: &[&str]| tried.document(&[arguments, &here].concat());
+    let ask_again = |tried: &mut Tried, arguments: &[&str]| tried.document(&[arguments, &here].concat());
+    let mut ask = |arguments: &[&str]| ask_again(&mut tried, arguments);
     // One that needs more slots than there are, and waits.
     assert_eq!(ask(&["submit", &job_file(folder.path(), "wide", 4)])["name"], "wide");
     assert_eq!(ask(&["jobs"])[0]["name"], "wide");
@@ -120,6 +121,8 @@ fn every_command_prints_json_if_asked() {
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(!lines.is_empty() && lines.iter().all(|line| line["text"].is_string()), "{log}");
     tried.0.insert("logs".to_owned());
+    let worker = ask_again(&mut tried, &["workers"])[0]["name"].as_str().unwrap().to_owned();
+    assert_eq!(ask_again(&mut tried, &["drain", &worker])["state"], "leaving");
     assert_eq!(tried.0, commands(), "a command that is not tried here");
 }
 

@@ -118,7 +118,8 @@ fn ranks_that_come_and_go_leave_the_training_as_it_was() {
     wait_for("a group with it", || generation() > before + 1);
     goes_on();
     // A node is drained.
-    assert_eq!(first.end_gently(), Some(0));
+    succeed(&[&["drain", "first"][..], &at].concat());
+    assert_eq!(first.wait(), Some(0));
     wait_for("two ranks", || slots() == 2);
 
     let watched = vismae(&[&["watch", "wild"][..], &at].concat());

@@ -8,9 +8,10 @@ use tonic::Code;
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{
-    Failed, Heartbeat, Hello, Leaving, ListWorkersRequest, State, WorkerState, coordinator_message,
+    Drain, DrainWorkerRequest, Failed, Heartbeat, Hello, Leaving, ListWorkersRequest, State, WorkerState,
+    coordinator_message,
 };
-use wire::{Agent, Coordinator, single};
+use wire::{Agent, Coordinator, in_time, single};
 
 async fn refusal(agent: &mut Agent) -> String {
     match agent.hear().await {
@@ -105,6 +106,23 @@ async fn a_leaving_worker_gets_no_new_task() {
     let mut staying = Agent::attach(&coordinator, "w1", 1).await;
     coordinator.submit(&single()).await;
     assert_eq!(staying.started().await, "demo.ingest/0/0");
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_drained_worker_is_told_to_leave_and_gets_no_new_task() {
+    let coordinator = Coordinator::start().await;
+    let mut drained = Agent::attach(&coordinator, "w0", 1).await;
+    let mut workers = coordinator.workers();
+    let worker = workers.drain_worker(DrainWorkerRequest { name: "w0".to_owned() }).await.unwrap().into_inner();
+    assert_eq!((worker.name.as_str(), worker.state()), ("w0", WorkerState::Leaving));
+    assert_eq!(in_time(drained.hear()).await.unwrap(), Some(coordinator_message::Message::Drain(Drain {})));
+    let mut staying = Agent::attach(&coordinator, "w1", 1).await;
+    coordinator.submit(&single()).await;
+    assert_eq!(staying.started().await, "demo.ingest/0/0");
+    let unknown = workers.drain_worker(DrainWorkerRequest { name: "w7".to_owned() }).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    assert!(unknown.message().contains("w7") && unknown.message().contains("w0"), "{unknown}");
     coordinator.stop().await;
 }
 

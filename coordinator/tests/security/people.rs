@@ -12,8 +12,8 @@ use vismae_proto::v1::job_service_client::JobServiceClient;
 use vismae_proto::v1::namespace_service_client::NamespaceServiceClient;
 use vismae_proto::v1::worker_service_client::WorkerServiceClient;
 use vismae_proto::v1::{
-    CancelPipelineRequest, DeleteNamespaceRequest, GetNamespaceRequest, GetPipelineRequest, ListNamespacesRequest,
-    ListPipelinesRequest, ListWorkersRequest, Namespace, ReadLogsRequest, SubmitPipelineRequest,
+    CancelPipelineRequest, DeleteNamespaceRequest, DrainWorkerRequest, GetNamespaceRequest, GetPipelineRequest,
+    ListNamespacesRequest, ListPipelinesRequest, ListWorkersRequest, Namespace, ReadLogsRequest, SubmitPipelineRequest,
     UpdateNamespaceRequest, WatchPipelineRequest,
 };
 
@@ -74,6 +74,13 @@ async fn a_viewer_sees_and_changes_nothing() {
         assert!(refused.message().starts_with(expected), "{refused}");
     }
     assert_eq!(viewer.list_pipelines(ListPipelinesRequest::default()).await.unwrap().into_inner().pipelines.len(), 1);
+    // Workers belong to all namespaces together.
+    for (role, expected) in [("submitter", Code::PermissionDenied), ("operator", Code::NotFound)] {
+        let bearer = Bearer::new(Some(role), &guarded.url()).unwrap();
+        let mut workers = WorkerServiceClient::with_interceptor(guarded.channel().await, bearer);
+        let refused = workers.drain_worker(DrainWorkerRequest { name: "w0".to_owned() }).await.unwrap_err();
+        assert_eq!(refused.code(), expected, "{role}: {refused}");
+    }
     guarded.coordinator.stop().await;
 }
 
