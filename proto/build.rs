@@ -4,7 +4,7 @@ use prost::Message;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files =
-        ["pipeline", "explanation", "jobs", "namespaces", "agent"].map(|name| format!("vismae/v1/{name}.proto"));
+        ["pipeline", "explanation", "jobs", "namespaces", "why", "agent"].map(|name| format!("vismae/v1/{name}.proto"));
     let records = "vismae/state/v1/records.proto";
     for file in files.iter().map(String::as_str).chain([records]) {
         println!("cargo:rerun-if-changed={file}");
@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("vismae.v1.bin"), descriptors.encode_to_vec())?;
     // Ordered, so that the same view has the same bytes, which its etag is made of.
-    let shown = ["Job.figures", "Job.spent", "JobSpec.node_labels", "Explanation.spent"];
+    let shown = ["Job.figures", "Job.spent", "JobSpec.node_labels", "Explanation.spent", "Why.facts"];
     let configured =
         shown.iter().fold(tonic_prost_build::configure(), |all, map| all.btree_map(format!("vismae.v1.{map}")));
     configured.compile_fds(descriptors)?;

@@ -111,6 +111,10 @@ fn every_command_prints_json_if_asked() {
     assert_eq!(ask(&["submit", &job_file(folder.path(), "wide", 4)])["name"], "wide");
     assert_eq!(ask(&["jobs"])[0]["name"], "wide");
     assert!(ask(&["workers"]).is_array() && ask(&["namespaces"]).is_array());
+    let why = |said: &Value| said["why"]["facts"]["needed"].clone();
+    wait_for("a reason with numbers", || {
+        why(&ask(&["jobs"])[0]["jobs"][1]) == "4" || ask(&["jobs"])[0]["jobs"][1]["why"]["word"] == "dependencies"
+    });
     assert!(ask(&["explain", "wide.pretrain"]).is_object());
     assert!(ask(&["suspend", "wide"])["state"].is_string() && ask(&["resume", "wide"])["state"].is_string());
     assert_eq!(ask(&["submit", &file])["name"], "small");

@@ -87,7 +87,7 @@ enum Command {
     Namespaces(namespaces::Options),
     /// List workers and what their slots run
     Workers(workers::Options),
-    /// Let a worker leave: its tasks stop at their next step boundary, and others take over with nothing lost
+    /// Let a worker leave: its tasks stop at their next step boundary, and others take over
     Drain(drain::Options),
     /// Make certificates for a coordinator and its workers, signed by an authority of your own
     Certs(certs::Options),

@@ -93,11 +93,12 @@ pub(crate) fn workers(workers: &[WorkerView]) -> String {
                 slot.index.to_string(),
                 slot.device.clone(),
                 slot.task.clone().unwrap_or_else(|| "free".to_owned()),
+                worker.state.to_owned(),
                 worker.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
                 worker.version.clone(),
                 worker.joined.clone().unwrap_or_default(),
             ]
         })
     });
-    table(["WORKER", "HOST", "SLOT", "DEVICE", "TASK", "LABELS", "VERSION", "JOINED"], rows)
+    table(["WORKER", "HOST", "SLOT", "DEVICE", "TASK", "STATE", "LABELS", "VERSION", "JOINED"], rows)
 }

@@ -27,6 +27,7 @@ pub(crate) struct JobView {
     pub(crate) kind: String,
     pub(crate) state: &'static str,
     pub(crate) reason: String,
+    pub(crate) why: Option<WhyView>,
     pub(crate) attempt: u32,
     /// Memberships that its ranks have formed; 0 for a job of one task.
     pub(crate) generation: u64,
@@ -36,6 +37,20 @@ pub(crate) struct JobView {
     pub(crate) seconds: Option<f64>,
     /// Seconds of its slots and of waiting, by what they went to.
     pub(crate) spent: BTreeMap<String, f64>,
+}
+
+/// The same as a reason, for programs.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct WhyView {
+    pub(crate) word: String,
+    pub(crate) facts: BTreeMap<String, String>,
+}
+
+impl From<&v1::Why> for WhyView {
+    fn from(why: &v1::Why) -> Self {
+        let facts = why.facts.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        Self { word: why.word.clone(), facts }
+    }
 }
 
 /// How far a job is.
@@ -57,6 +72,8 @@ pub(crate) struct WorkerView {
     pub(crate) host: String,
     pub(crate) version: String,
     pub(crate) joined: Option<String>,
+    /// `active`, or `leaving`: it takes no new tasks.
+    pub(crate) state: &'static str,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) slots: Vec<SlotView>,
 }
@@ -130,6 +147,7 @@ pub(crate) fn state_word(state: v1::State) -> &'static str {
         v1::State::Suspending => "suspending",
         v1::State::Suspended => "suspended",
         v1::State::Cancelling => "cancelling",
+        v1::State::Stopping => "stopping",
         v1::State::Succeeded => "succeeded",
         v1::State::Failed => "failed",
         v1::State::Cancelled => "cancelled",
@@ -174,6 +192,7 @@ impl From<&v1::Job> for JobView {
             kind: job.kind.clone(),
             state: state_word(job.state()),
             reason: job.reason.clone(),
+            why: job.why.as_ref().map(WhyView::from),
             attempt: job.attempt,
             generation: job.generation,
             slots: job.slots.clone(),
@@ -211,6 +230,11 @@ impl From<&v1::Worker> for WorkerView {
             host: worker.host.clone(),
             version: worker.version.clone(),
             joined: worker.join_time.map(|time| time.to_string()),
+            state: match worker.state() {
+                v1::WorkerState::Leaving => "leaving",
+                v1::WorkerState::Active => "active",
+                v1::WorkerState::Unspecified => "unknown",
+            },
             labels: worker.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             slots: worker.slots.iter().map(slot).collect(),
         }
@@ -240,5 +264,18 @@ impl From<v1::LogLine> for LogView {
     fn from(line: v1::LogLine) -> Self {
         let gap = line.gap.map(|gap| GapView { lines: gap.lines });
         Self { time: line.time.map(|time| time.to_string()), task: line.task, text: line.text, gap }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_shown_by_the_words_of_the_protocol() {
+        for number in 1.. {
+            let Ok(state) = v1::State::try_from(number) else { break };
+            assert_eq!(format!("STATE_{}", state_word(state).to_uppercase()), state.as_str_name());
+        }
     }
 }

@@ -9,6 +9,8 @@ use std::time::SystemTime;
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
+/// The longest text of an entry, in bytes.
+const LONGEST: usize = 256;
 /// Entries waiting to be written.
 const QUEUE: usize = 1024;
 
@@ -35,6 +37,22 @@ pub(crate) struct Entry<'a> {
     pub(crate) reason: Option<String>,
 }
 
+impl Entry<'_> {
+    /// The same with no text longer than so many bytes: callers choose them.
+    fn within(&self, longest: usize) -> Self {
+        let cut = |text: &str| text.floor_char_boundary(longest);
+        let Self { caller, address, method, subject, outcome, reason } = self;
+        Self {
+            caller: &caller[..cut(caller)],
+            address: address.clone(),
+            method: &method[..cut(method)],
+            subject: subject.map(|subject| &subject[..cut(subject)]),
+            outcome: outcome.clone(),
+            reason: reason.as_ref().map(|reason| reason[..cut(reason)].to_owned()),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     time: String,
@@ -58,6 +76,7 @@ impl Audit {
     /// [`Lost`]; the coordinator ends then.
     pub(crate) async fn write(&self, entry: &Entry<'_>) -> Result<(), Lost> {
         let Some(log) = &self.0 else { return Ok(()) };
+        let entry = &entry.within(LONGEST);
         let time = prost_types::Timestamp::from(SystemTime::now()).to_string();
         let mut line = serde_json::to_vec(&Line { time, entry }).map_err(|_| Lost)?;
         line.push(b'\n');

@@ -208,16 +208,15 @@ impl<J: Journal> Driver<J> {
     /// Carries out effects whose records are kept, in the order that [`Effects`] demands. Returns the workers that could not be
     /// reached.
     fn carry_out(&mut self, effects: Effects, reply: Reply) -> Vec<Lease> {
-        for lease in &effects.drain {
-            self.links.drain(lease);
-        }
+        let mut unreachable: Vec<Lease> =
+            effects.drain.iter().filter_map(|lease| self.links.drain(lease).err()).collect();
         for close in effects.close {
             self.links.close(close);
         }
         if let Some(answer) = effects.answer {
             self.answer(answer, reply);
         }
-        let unreachable = effects.send.iter().filter_map(|dispatch| self.links.send(dispatch).err()).collect();
+        unreachable.extend(effects.send.iter().filter_map(|dispatch| self.links.send(dispatch).err()));
         for pipeline in &effects.changed {
             self.watchers.wake(pipeline);
         }

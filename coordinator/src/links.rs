@@ -58,11 +58,14 @@ impl Links {
         self.links.insert(lease.worker.clone(), (lease, link));
     }
 
-    /// Tells a worker to leave, if it is still the one of the lease. One that does not hear of it is there as before when it comes back.
-    pub(crate) fn drain(&self, lease: &Lease) {
-        if let Some((_, link)) = self.links.get(&lease.worker).filter(|(current, _)| current == lease) {
-            link.say(Message::Drain(Drain {}));
+    /// Tells a worker to leave, if it is still the one of the lease. When that is not possible, the stay is over.
+    pub(crate) fn drain(&mut self, lease: &Lease) -> Result<(), Lease> {
+        let link = self.links.get(&lease.worker).filter(|(current, _)| current == lease);
+        if link.is_none_or(|(_, link)| link.say(Message::Drain(Drain {}))) {
+            return Ok(());
         }
+        self.close(Close { lease: lease.clone(), reason: "it does not take its messages".to_owned() });
+        Err(lease.clone())
     }
 
     /// Queues a command. When that is not possible, the stay is over.

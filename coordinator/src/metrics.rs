@@ -13,8 +13,7 @@ use vismae_core::device::DeviceKind;
 use vismae_core::effect::{EvictReason, Fact, FormReason};
 use vismae_core::failure::Cause;
 use vismae_core::ids::JobId;
-use vismae_core::job::{JobState, Ledger, Outcome, Use};
-use vismae_core::reason::Reason;
+use vismae_core::job::{JobState, Ledger, Use};
 use vismae_core::worker::WorkerState;
 
 const WORKERS: &str = "vismae_workers";
@@ -51,9 +50,6 @@ const RPC_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 const IDLE: Duration = Duration::from_secs(120);
 /// How often [`observe`] must be called so that the series that always exist do not go idle, and the exporter tidied up.
 pub(crate) const UPKEEP: Duration = Duration::from_secs(15);
-
-/// Every state of a job, as counted.
-const JOB_STATES: [&str; 7] = ["pending", "suspended", "running", "cancelling", "succeeded", "failed", "cancelled"];
 
 /// Metrics can't be recorded, because another recorder is installed in this process.
 #[derive(Debug, thiserror::Error)]
@@ -220,10 +216,10 @@ pub(crate) fn observe(core: &Coordinator) {
     gauge!(SLOTS, "state" => "busy").set(busy.len() as f64);
     // Those that are over are many, and counted already.
     let ends = core.ends();
-    let mut counts = BTreeMap::from(JOB_STATES.map(|state| (state, 0)));
+    let mut counts = BTreeMap::from(JobState::WORDS.map(|state| (state, 0)));
     counts.extend([("succeeded", ends.succeeded), ("failed", ends.failed), ("cancelled", ends.cancelled)]);
     for job in core.open_pipelines().flat_map(|pipeline| &pipeline.jobs) {
-        *counts.entry(word(&job.state)).or_default() += 1;
+        *counts.entry(job.state.word()).or_default() += 1;
     }
     for (state, count) in counts {
         gauge!(JOBS, "state" => state).set(f64::from(count));
@@ -312,19 +308,5 @@ fn progress(core: &Coordinator, id: &JobId) {
     }
     if let Some(loss) = progress.loss {
         gauge!(LOSS, "job" => job).set(loss);
-    }
-}
-
-fn word(state: &JobState) -> &'static str {
-    match state {
-        JobState::Waiting(Reason::Suspended) => "suspended",
-        JobState::Waiting(_) => "pending",
-        JobState::Running(_) => "running",
-        JobState::Stopping { .. } => "cancelling",
-        JobState::Over { outcome, .. } => match outcome {
-            Outcome::Succeeded { .. } => "succeeded",
-            Outcome::Failed(_) | Outcome::Late { .. } => "failed",
-            Outcome::Cancelled | Outcome::Abandoned { .. } => "cancelled",
-        },
     }
 }

@@ -143,6 +143,11 @@ impl Supervisor {
                     status.map_err(|source| WorkerError::Start { path: self.plan.binary.clone(), source })?
                 }
             };
+            if status.success() {
+                // It was drained: whoever wanted that does not want it back.
+                tracing::info!(worker = self.name, "worker has left");
+                return Ok(());
+            }
             if start.elapsed() < SHORTEST_LIFE || restarts == RESTARTS {
                 let tail = tail(&self.log);
                 return Err(WorkerError::Ended { name: self.name, status, log: self.log, tail });

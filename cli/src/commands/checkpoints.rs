@@ -43,7 +43,7 @@ enum What {
         #[arg(value_parser = super::job_id)]
         run: JobId,
         /// So many of the latest stay
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 3)]
         latest: u32,
         /// So many of those with the lowest loss stay
         #[arg(long, default_value_t = 0)]

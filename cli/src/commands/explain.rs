@@ -9,7 +9,7 @@ use vismae_proto::v1;
 use super::CoordinatorAddress;
 use crate::failure::Failure;
 use crate::output::{Format, figure};
-use crate::views::NamespaceView;
+use crate::views::{NamespaceView, WhyView};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -65,6 +65,7 @@ struct StopView {
     attempt: u32,
     time: Option<String>,
     reason: String,
+    why: Option<WhyView>,
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
@@ -112,6 +113,7 @@ impl From<v1::Explanation> for ExplanationView {
                 .map(|stop| StopView {
                     attempt: stop.attempt,
                     time: stop.time.map(|time| time.to_string()),
+                    why: stop.why.as_ref().map(WhyView::from),
                     reason: stop.reason,
                 })
                 .collect(),

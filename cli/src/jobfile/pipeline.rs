@@ -261,7 +261,8 @@ pub(crate) fn locate_store(store: &str, base: &Path) -> Result<String, String> {
     if store.contains("://") {
         return Url::parse(store)
             .map(|url| url.to_string())
-            .map_err(|error| format!("is `{store}`, which is no URL ({error}); expected as `s3://bucket/prefix`"));
+            // It may hold a secret, so it is not repeated.
+            .map_err(|error| format!("is no URL ({error}), expected one such as `s3://bucket/prefix`"));
     }
     std::path::absolute(base.join(store))
         .ok()

@@ -28,7 +28,7 @@ impl Bars {
     pub(super) fn update(&mut self, pipeline: &Pipeline) {
         for job in &pipeline.jobs {
             match job.state() {
-                State::Running | State::Cancelling | State::Suspending => self.running(job),
+                State::Running | State::Cancelling | State::Stopping | State::Suspending => self.running(job),
                 State::Succeeded | State::Failed | State::Cancelled => self.ended(job),
                 // A job that is tried again waits without its old bar.
                 State::Pending | State::Suspended | State::Unspecified => self.remove(&job.name),

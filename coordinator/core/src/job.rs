@@ -3,6 +3,7 @@
 mod group;
 mod ledger;
 mod transition;
+mod why;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::time::MonoTime;
 
 pub use ledger::{Ledger, Use};
 pub(crate) use transition::{Eviction, Input};
+pub use why::Why;
 
 /// How long each retry after a failure of the job's own is held back; there are as many retries as entries.
 pub const RETRY_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
@@ -201,6 +203,27 @@ impl Job {
 }
 
 impl JobState {
+    /// Every word for a state.
+    pub const WORDS: [&str; 9] =
+        ["pending", "suspended", "running", "suspending", "cancelling", "stopping", "succeeded", "failed", "cancelled"];
+
+    /// The word that every surface shows it by.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Waiting(Reason::Suspended) => "suspended",
+            Self::Waiting(_) => "pending",
+            Self::Running(_) => "running",
+            Self::Stopping { why: StopReason::Suspended, .. } => "suspending",
+            Self::Stopping { why: StopReason::Cancelled, .. } => "cancelling",
+            Self::Stopping { .. } => "stopping",
+            Self::Over { outcome, .. } => match outcome {
+                Outcome::Succeeded { .. } => "succeeded",
+                Outcome::Failed(_) | Outcome::Late { .. } => "failed",
+                Outcome::Cancelled | Outcome::Abandoned { .. } => "cancelled",
+            },
+        }
+    }
+
     /// The gang, while there is one.
     pub fn gang(&self) -> Option<&Gang> {
         match self {

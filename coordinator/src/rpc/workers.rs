@@ -51,12 +51,14 @@ impl WorkerService for Workers {
 
     async fn drain_worker(&self, request: Request<DrainWorkerRequest>) -> Result<Response<v1::Worker>, Status> {
         // A worker belongs to no namespace.
-        caller(&request)?.require(Role::Operator, ANY_NAMESPACE).map_err(denied)?;
+        let caller = caller(&request)?;
         let name = request.into_inner().name;
+        let name = WorkerId::new(name).map_err(|error| paging::refuse("name", error))?;
+        caller.acts_on(|| format!("workers/{name}"));
+        caller.require(Role::Operator, ANY_NAMESPACE).map_err(denied)?;
         let handle = &self.context.handle;
-        let worker = |core: &Coordinator, name: &str| {
-            core.workers().find(|worker| worker.lease.worker.as_str() == name).cloned()
-        };
+        let worker =
+            |core: &Coordinator, name: &WorkerId| core.workers().find(|worker| worker.lease.worker == *name).cloned();
         let wanted = name.clone();
         let found = handle.read(move |core| worker(core, &wanted)).await.map_err(stopped)?;
         let Some(found) = found else { return Err(self.unknown(&name).await) };
@@ -71,10 +73,10 @@ impl WorkerService for Workers {
 
 impl Workers {
     /// NOT_FOUND that lists those that there are.
-    async fn unknown(&self, name: &str) -> Status {
+    async fn unknown(&self, name: &WorkerId) -> Status {
         let names = |core: &Coordinator| core.workers().map(|worker| worker.lease.worker.clone()).collect::<Vec<_>>();
         match self.context.handle.read(names).await {
-            Ok(known) => status::not_found("worker", name, known),
+            Ok(known) => status::not_found("worker", name.as_str(), known),
             Err(gone) => stopped(gone),
         }
     }

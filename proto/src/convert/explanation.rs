@@ -12,6 +12,7 @@ use vismae_core::spec::Demand;
 use vismae_core::time::MonoTime;
 
 use super::namespace::{namespace_view, slots};
+use super::view::why;
 use crate::v1;
 use crate::v1::explanation::{AttemptStop, Eviction as WireEviction, Holder, Kind, Link, Remedy as WireRemedy};
 
@@ -50,6 +51,7 @@ pub fn explanation_view(told: &Explanation, clock: impl Fn(MonoTime) -> SystemTi
                 attempt: stop.attempt,
                 time: Some(clock(stop.at).into()),
                 reason: stop.why.to_string(),
+                why: Some(why(stop.why.why())),
             })
             .collect(),
         spent: spent(&told.ledger),

@@ -27,8 +27,11 @@ pub(super) fn check(text: &str) -> Result<(), &'static str> {
         return Err("is no URL, expected an object store such as `s3://bucket/prefix` or `file:///data`");
     };
     let names_user = !url.username().is_empty() && !CONTAINER_BEFORE_HOST.contains(&url.scheme());
+    let tells_more =
+        |text: &str| Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
+    let has_endpoint_user = url.query_pairs().any(|(key, value)| key == "endpoint" && tells_more(&value));
     let sets_more = url.query_pairs().any(|(key, _)| !SETTINGS.contains(&&*key));
-    if names_user || url.password().is_some() || sets_more || url.fragment().is_some() {
+    if names_user || has_endpoint_user || url.password().is_some() || sets_more || url.fragment().is_some() {
         return Err(
             "holds more than a place and settings such as `?region=eu-west-1`: workers take credentials from their environment",
         );
@@ -57,6 +60,8 @@ mod tests {
             "bucket/prefix",
             "s3://key:secret@bucket",
             "s3://key@bucket",
+            "s3://b/x?endpoint=https://key:secret@h:1",
+            "s3://b/x?endpoint=https%3A%2F%2Fsecret%40h",
             "https://h/x?sig=secret",
             "s3://b/x#secret",
         ] {

@@ -79,6 +79,7 @@ pub fn report_from_wire(wire: v1::TaskEvent) -> Result<(TaskId, TaskReport), Vio
         Some(WireEvent::Failed(failed)) => TaskReport::Failed { cause: cause(&failed)?, message: cut(failed.message) },
         Some(WireEvent::Stopped(v1::Stopped {})) => TaskReport::Stopped,
         Some(WireEvent::Pulse(v1::Pulse {})) => return Err(refusal("task.pulse", "is for the agent only")),
+        Some(WireEvent::Checkpointed(_)) => return Err(refusal("task.checkpointed", "is for the agent only")),
         Some(WireEvent::Silence(silence)) => TaskReport::Silence { over: silence.over },
         Some(WireEvent::Parted(parted)) => {
             let missing = parted.missing.iter().take(MISSING_MAX).map(|task| task.parse());

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use vismae_core::ids::Generation;
-use vismae_core::job::{Job, JobState, Outcome, StopReason};
+use vismae_core::job::{Job, JobState, Outcome, Why};
 use vismae_core::pipeline::{Pipeline, PipelineState};
-use vismae_core::reason::Reason;
 use vismae_core::spec::Demand;
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Worker, WorkerState};
@@ -54,19 +53,15 @@ pub fn worker_view(worker: &Worker, clock: impl Fn(MonoTime) -> SystemTime) -> v
 }
 
 fn job_view(job: &Job, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Job {
-    let (state, end_time) = match &job.state {
-        JobState::Waiting(Reason::Suspended) => (v1::State::Suspended, None),
-        JobState::Waiting(_) => (v1::State::Pending, None),
-        JobState::Running(_) => (v1::State::Running, None),
-        JobState::Stopping { why: StopReason::Suspended, .. } => (v1::State::Suspending, None),
-        JobState::Stopping { .. } => (v1::State::Cancelling, None),
-        JobState::Over { outcome, at } => (outcome_state(outcome), Some(clock(*at).into())),
+    let end_time = match &job.state {
+        JobState::Over { at, .. } => Some(clock(*at).into()),
+        _ => None,
     };
     let slots = job.state.gang().map(|gang| gang.live(&job.id).map(|(_, slot)| slot.to_string()).collect());
     v1::Job {
         name: job.id.to_string(),
         kind: job.spec.kind.word().to_owned(),
-        state: state.into(),
+        state: state_of(job.state.word()).into(),
         reason: job.state.to_string(),
         attempt: job.attempts.saturating_sub(1),
         generation: if matches!(job.demand(), Demand::Group { at_most: 2.., .. }) {
@@ -81,7 +76,14 @@ fn job_view(job: &Job, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Job {
         start_time: job.started.map(|at| clock(at).into()),
         end_time,
         spent: spent(&job.ledger),
+        why: job.state.why().map(why),
     }
+}
+
+/// Why something is in its state, for programs.
+pub(super) fn why(why: Why) -> v1::Why {
+    let facts = why.facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    v1::Why { word: why.word.to_owned(), facts }
 }
 
 fn figures(state: &JobState) -> BTreeMap<String, f64> {
@@ -91,12 +93,9 @@ fn figures(state: &JobState) -> BTreeMap<String, f64> {
     }
 }
 
-fn outcome_state(outcome: &Outcome) -> v1::State {
-    match outcome {
-        Outcome::Succeeded { .. } => v1::State::Succeeded,
-        Outcome::Failed(_) | Outcome::Late { .. } => v1::State::Failed,
-        Outcome::Cancelled | Outcome::Abandoned { .. } => v1::State::Cancelled,
-    }
+/// The state that a word names.
+fn state_of(word: &str) -> v1::State {
+    v1::State::from_str_name(&format!("STATE_{}", word.to_ascii_uppercase())).unwrap_or_default()
 }
 
 fn pipeline_state(state: PipelineState) -> v1::State {
@@ -109,5 +108,17 @@ fn pipeline_state(state: PipelineState) -> v1::State {
         PipelineState::Succeeded => v1::State::Succeeded,
         PipelineState::Failed => v1::State::Failed,
         PipelineState::Cancelled => v1::State::Cancelled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_for_a_state_is_one_on_the_wire() {
+        for word in JobState::WORDS {
+            assert_eq!(state_of(word).as_str_name().strip_prefix("STATE_"), Some(word.to_uppercase().as_str()));
+        }
     }
 }
