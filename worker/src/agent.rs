@@ -136,6 +136,8 @@ async fn serve_admin(
         "admin address `{address}` is open to other machines, in plain text: serve it on `127.0.0.1`, or allow it with `--insecure-admin`"
     );
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .set_buckets(metrics::SECONDS)
+        .context("metrics can't be recorded")?
         .install_recorder()
         .context("metrics can't be recorded")?;
     metrics::describe(slots);

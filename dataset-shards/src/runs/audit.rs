@@ -128,7 +128,7 @@ pub async fn audit(store: &Store, paths: &RunPaths, progress: impl Fn(u64, u64))
             Vec::new()
         }
         Some((generation, end)) => {
-            let rows = steps_of(store, paths, end, &mut findings).await?;
+            let rows = steps_of(store, paths, end, &weights_of(&ledger), &mut findings).await?;
             compare_steps(&rows, (generation, end), &begin, &mut findings);
             rows
         }
@@ -142,7 +142,10 @@ pub async fn audit(store: &Store, paths: &RunPaths, progress: impl Fn(u64, u64))
             let taken: Vec<StepRow> = rows.iter().filter(|row| row.epoch == epoch).cloned().collect();
             async move { tokio::task::spawn_blocking(move || audit_epoch(&plan, epoch, &taken)).await }
         };
-        let mut audits = stream::iter((0..begin.epochs).map(of)).buffered(threads);
+        // No more than there can be steps of: a ledger may say anything.
+        let recorded = rows.len() as u64 / plan.steps_per_epoch().max(1) + 1;
+        let epochs_there = u64::from(begin.epochs).min(recorded) as u32;
+        let mut audits = stream::iter((0..epochs_there).map(of)).buffered(threads);
         while let Some(Ok((audit, found))) = audits.next().await {
             // Epochs that are still to come are no fault of a run that goes on.
             findings.extend(found.into_iter().filter(|_| end.is_some()));
@@ -183,6 +186,16 @@ fn committed(ledger: &Ledger) -> Option<(u64, &End)> {
     })
 }
 
+/// The weights of every commit.
+fn weights_of(ledger: &Ledger) -> Vec<ContentHash> {
+    let ends = ledger.records().iter().filter_map(|record| match &record.entry {
+        Entry::End(end) => Some(end),
+        _ => None,
+    });
+    let files = ends.flat_map(|end| &end.files).filter(|file| file.path.ends_with("/model.safetensors"));
+    files.map(|file| file.blake3).collect()
+}
+
 /// Whether no group has written behind one that took its place, and none began further than the run goes.
 fn order_of(ledger: &Ledger) -> Vec<Finding> {
     let (mut findings, mut newest) = (Vec::new(), 0);
@@ -215,6 +228,10 @@ async fn planned(store: &Store, begin: &Begin, findings: &mut Vec<Finding>) -> R
         }
     };
     let (own, said) = ((plan.samples(), plan.steps_per_epoch()), (begin.samples_per_epoch, begin.steps_per_epoch));
+    if u64::from(begin.lanes) > own.0 {
+        findings.push(Finding::new("plan", format!("{} lanes for {} samples", begin.lanes, own.0)));
+        return Ok(None);
+    }
     if own != said {
         let message = format!(
             "the manifest gives {} samples in {} steps an epoch, the run began with {} in {}",
@@ -230,6 +247,7 @@ async fn steps_of(
     store: &Store,
     paths: &RunPaths,
     end: &End,
+    weights: &[ContentHash],
     findings: &mut Vec<Finding>,
 ) -> Result<Vec<StepRow>, AuditError> {
     let mut steps = None;
@@ -247,7 +265,7 @@ async fn steps_of(
                 format!("`{}` is not what was committed: it has another hash than {}", file.path, file.blake3);
             findings.push(Finding::new("file", message));
         }
-        if file.path == paths.metrics() {
+        if file.path.ends_with("/steps.csv") {
             match read_steps(&bytes) {
                 Ok(rows) => steps = Some(rows),
                 Err(error) => findings.push(Finding::new("file", format!("`{}`: {error}", file.path))),
@@ -256,6 +274,18 @@ async fn steps_of(
     }
     if steps.is_none() {
         findings.push(Finding::new("steps", "the commit has no record of its steps"));
+    }
+    if !end.files.iter().any(|file| file.path.ends_with("/model.safetensors")) {
+        findings.push(Finding::new("file", "the commit has no weights"));
+    }
+    // What people take the weights from is a copy of what was committed; of either commit, where there are two.
+    let copy = match store.get(&paths.model()).await {
+        Ok(bytes) => Some(ContentHash::of(&bytes)),
+        Err(StoreError::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if copy.is_some_and(|copy| !weights.contains(&copy)) {
+        findings.push(Finding::new("file", format!("`{}` is not what was committed", paths.model())));
     }
     Ok(steps.unwrap_or_default())
 }

@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use futures::{TryStreamExt as _, stream};
 use vismae_core::ids::Generation;
 
 use super::ledger::{Checkpoint, Entry, Ledger, LedgerError, Retire};
 use super::paths::{RunNumber, RunPaths};
 use crate::manifest::ContentHash;
 use crate::store::{Store, StoreError};
+
+/// Files removed at the same time.
+const CONCURRENT_DELETES: usize = 16;
 
 /// A checkpoint that was committed, and has not been retired since.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,16 +137,18 @@ pub async fn orphans(
     let named: BTreeSet<&str> = kept.iter().map(|kept| kept.checkpoint.folder.as_str()).collect();
     let is_over = ledger.records().iter().any(|record| matches!(record.entry, Entry::End(_)));
     let newest = ledger.records().iter().map(|record| record.generation).max().unwrap_or(0);
-    let last = kept.last().map_or(0, |kept| kept.checkpoint.step);
+    let last = kept.last().map_or((0, 0), |kept| (kept.generation.0, kept.checkpoint.step));
     let parent = paths.checkpoints_of(run);
     let mut orphans = Vec::new();
     for name in store.folders(&parent).await? {
         let folder = format!("{parent}/{name}");
         let of =
             name.split_once("-g").and_then(|(step, generation)| Some((step.parse().ok()?, generation.parse().ok()?)));
-        let is_under_way =
-            of.is_some_and(|(step, generation): (u64, u64)| !is_over && generation >= newest && step > last);
-        if !named.contains(folder.as_str()) && !is_under_way {
+        let is_under_way = of.is_some_and(|(step, generation): (u64, u64)| {
+            !is_over && generation >= newest && (generation, step) > last
+        });
+        // A folder on a disk outlives what was in it.
+        if !named.contains(folder.as_str()) && !is_under_way && !store.list(&folder).await?.is_empty() {
             orphans.push(folder);
         }
     }
@@ -154,10 +160,8 @@ pub async fn orphans(
 /// # Errors
 /// [`StoreError`].
 pub async fn clear(store: &Store, folder: &str) -> Result<(), StoreError> {
-    for path in store.list(folder).await? {
-        store.delete(&path).await?;
-    }
-    Ok(())
+    let paths = store.list(folder).await?;
+    stream::iter(paths.iter().map(Ok)).try_for_each_concurrent(CONCURRENT_DELETES, |path| store.delete(path)).await
 }
 
 #[cfg(test)]

@@ -4,191 +4,23 @@
 //! other reads what it has lost to. Every entry has the generation of the group that wrote it, and none is added behind one of a later
 //! generation. So a group that was replaced, and does not know it, can commit nothing any more once the next one has begun.
 
+mod entry;
+
 use std::time::SystemTime;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use serde::{Deserialize, Serialize};
 use vismae_core::ids::Generation;
-use vismae_core::spec::{Modality, Selection};
 
 use super::checkpoints::clear;
 use super::paths::{RunNumber, RunPaths};
-use crate::manifest::{ContentHash, modality_words};
-use crate::order::{Plan, PlanSpec};
 use crate::store::{PutOutcome, Store, StoreError};
+
+pub use entry::{Begin, Checkpoint, CommittedFile, End, Entry, Group, Record, Retire};
 
 /// The only format written and read.
 const FORMAT: u32 = 1;
 /// Entries read at the same time.
 const CONCURRENT_READS: usize = 16;
-
-/// One entry, and who wrote it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// The only one there is.
-    pub format: u32,
-    /// The generation of the group that its writer was the first rank of.
-    pub generation: u64,
-    /// The task that wrote it.
-    pub task: String,
-    /// When, by its own clock, as in RFC 3339.
-    pub at: String,
-    /// What it says.
-    #[serde(flatten)]
-    pub entry: Entry,
-}
-
-/// What an entry says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "entry", rename_all = "snake_case")]
-pub enum Entry {
-    /// The first one: what the run is to do.
-    Begin(Begin),
-    /// A group of ranks begins.
-    Group(Group),
-    /// Everything that the ranks have come to is in the store.
-    Checkpoint(Checkpoint),
-    /// Checkpoints that are not kept any more; their files are removed after this.
-    Retire(Retire),
-    /// All steps have been taken, and what came of them is in the store.
-    End(End),
-}
-
-/// What a run is to do: everything that decides which samples its steps take.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Begin {
-    /// The corpus it reads.
-    pub corpus: String,
-    /// The version of it, which never changes.
-    pub corpus_version: u64,
-    /// Modalities kept; all where there is none.
-    #[serde(with = "modality_words")]
-    pub modalities: Vec<Modality>,
-    /// Sources kept; all where there is none.
-    pub sources: Vec<String>,
-    /// Seed of the order.
-    pub seed: u64,
-    /// Streams that a global batch is drawn from.
-    pub lanes: u32,
-    /// Samples in one step.
-    pub global_batch: u32,
-    /// Row groups that rows are shuffled within.
-    pub window: u32,
-    /// Passes over the samples.
-    pub epochs: u32,
-    /// Samples in each of them.
-    pub samples_per_epoch: u64,
-    /// Steps in each of them.
-    pub steps_per_epoch: u64,
-}
-
-/// A group of ranks, as it began.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
-    /// The first step that it is to take.
-    pub first_step: u64,
-    /// The tasks in the order of their ranks.
-    pub ranks: Vec<String>,
-}
-
-/// The commit of a checkpoint: from these files any number of ranks goes on as if nothing had been.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// Steps that the weights have seen.
-    pub step: u64,
-    /// Of what decides the network and its optimiser: nothing else can take it up.
-    pub configuration: ContentHash,
-    /// Mean loss of the steps since the checkpoint before.
-    pub loss: Option<f64>,
-    /// The folder that its files lie in, and no others.
-    pub folder: String,
-    /// The tensors, split over the ranks there were.
-    pub parts: Vec<CommittedFile>,
-    /// The record of every step.
-    pub steps: CommittedFile,
-}
-
-impl Checkpoint {
-    /// All of its files.
-    pub fn files(&self) -> impl Iterator<Item = &CommittedFile> {
-        self.parts.iter().chain([&self.steps])
-    }
-
-    /// Bytes of all of them.
-    pub fn bytes(&self) -> u64 {
-        self.files().map(|file| file.bytes).sum()
-    }
-}
-
-/// Checkpoints that are kept no more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retire {
-    /// Their folders.
-    pub folders: Vec<String>,
-}
-
-/// The commit of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct End {
-    /// Steps that the weights have seen.
-    pub steps: u64,
-    /// What was left in the store; the record of every step is among it.
-    pub files: Vec<CommittedFile>,
-}
-
-/// A file of a commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommittedFile {
-    /// Its path in the store.
-    pub path: String,
-    /// Its size.
-    pub bytes: u64,
-    /// Hash of its bytes.
-    pub blake3: ContentHash,
-}
-
-impl CommittedFile {
-    /// Names bytes that were written.
-    pub fn new(path: &str, bytes: &[u8]) -> Self {
-        Self { path: path.to_owned(), bytes: bytes.len() as u64, blake3: ContentHash::of(bytes) }
-    }
-}
-
-impl Begin {
-    /// What a run over a plan is to do.
-    pub fn new(corpus: (&str, u64), selection: &Selection, plan: &Plan, epochs: u32) -> Self {
-        let PlanSpec { seed, lanes, global_batch, window } = plan.spec();
-        Self {
-            corpus: corpus.0.to_owned(),
-            corpus_version: corpus.1,
-            modalities: selection.modalities.clone(),
-            sources: selection.sources.clone(),
-            seed,
-            lanes,
-            global_batch,
-            window,
-            epochs,
-            samples_per_epoch: plan.samples(),
-            steps_per_epoch: plan.steps_per_epoch(),
-        }
-    }
-
-    /// Which samples it takes.
-    pub fn selection(&self) -> Selection {
-        Selection { modalities: self.modalities.clone(), sources: self.sources.clone() }
-    }
-
-    /// How it orders them.
-    pub fn plan_spec(&self) -> PlanSpec {
-        let &Self { seed, lanes, global_batch, window, .. } = self;
-        PlanSpec { seed, lanes, global_batch, window }
-    }
-
-    /// Steps of the whole run.
-    pub fn steps(&self) -> u64 {
-        self.steps_per_epoch * u64::from(self.epochs)
-    }
-}
 
 /// Why a ledger can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -229,6 +61,34 @@ pub enum LedgerError {
         /// The number of the entry that should be there.
         expected: usize,
     },
+    /// An entry names a file that is not of its run: nobody may have it read or removed.
+    #[error("entry `{path}` names `{named}`, which is not a file of its run")]
+    Stray {
+        /// The entry.
+        path: String,
+        /// What it names.
+        named: String,
+    },
+    /// A later run of the same name has taken its place.
+    #[error("run {own} can't write to `{folder}` any more: run {later} of the same name has begun")]
+    Replaced {
+        /// The folder of all ledgers of the name.
+        folder: String,
+        /// The writer's run.
+        own: RunNumber,
+        /// The latest.
+        later: RunNumber,
+    },
+    /// Entries that were there are gone.
+    #[error("ledger `{ledger}` has been removed: it had {known} entries, and has {found}")]
+    Removed {
+        /// The ledger.
+        ledger: String,
+        /// Entries that were read.
+        known: usize,
+        /// Entries there are.
+        found: usize,
+    },
     /// The writing was given up.
     #[error("the writing of the ledger was interrupted")]
     Interrupted,
@@ -241,7 +101,13 @@ pub enum LedgerError {
 #[derive(Debug, Clone)]
 pub struct Ledger {
     store: Store,
+    paths: RunPaths,
+    run: RunNumber,
     folder: String,
+    /// What the files of the run begin with.
+    files: String,
+    /// What the folders of its checkpoints begin with.
+    checkpoints: String,
     records: Vec<Record>,
 }
 
@@ -257,7 +123,9 @@ impl Ledger {
                 return Err(LedgerError::Gap { ledger: folder, found, expected: number });
             }
         }
-        let mut ledger = Self { store: store.clone(), folder, records: Vec::new() };
+        let (files, checkpoints) = (format!("{}/", paths.folder()), format!("{}/", paths.checkpoints_of(run)));
+        let (store, paths) = (store.clone(), paths.clone());
+        let mut ledger = Self { store, paths, run, folder, files, checkpoints, records: Vec::new() };
         ledger.catch_up().await?;
         Ok(ledger)
     }
@@ -268,7 +136,13 @@ impl Ledger {
     /// [`StoreError`].
     pub async fn runs(store: &Store, paths: &RunPaths) -> Result<Vec<RunNumber>, StoreError> {
         let folders = store.folders(&paths.ledgers()).await?;
-        let mut runs: Vec<RunNumber> = folders.iter().filter_map(|folder| folder.parse().ok()).collect();
+        let mut runs: Vec<RunNumber> = Vec::new();
+        for run in folders.iter().filter_map(|folder| folder.parse().ok()) {
+            // A folder on a disk outlives what was in it.
+            if !store.list(&paths.ledger(run)).await?.is_empty() {
+                runs.push(run);
+            }
+        }
         runs.sort_unstable();
         Ok(runs)
     }
@@ -279,6 +153,10 @@ impl Ledger {
     /// [`StoreError`].
     pub async fn remove_before(store: &Store, paths: &RunPaths, run: RunNumber) -> Result<(), StoreError> {
         for earlier in Self::runs(store, paths).await?.into_iter().filter(|earlier| *earlier < run) {
+            let of_it = |folder: &String| folder.starts_with(&format!("{earlier}-g"));
+            for commit in store.folders(&paths.commits()).await?.into_iter().filter(of_it) {
+                clear(store, &format!("{}/{commit}", paths.commits())).await?;
+            }
             // The ledger last: it is what names the run.
             for folder in [paths.checkpoints_of(earlier), paths.ledger(earlier)] {
                 clear(store, &folder).await?;
@@ -326,8 +204,11 @@ impl Ledger {
     /// Whether a group of this generation may still write, with what others have written by now.
     ///
     /// # Errors
-    /// [`LedgerError::Fenced`] where it may not.
+    /// [`LedgerError::Fenced`] where it may not, [`LedgerError::Replaced`] where a later run has begun.
     pub async fn confirm(&mut self, generation: Generation) -> Result<(), LedgerError> {
+        if let Some(&later) = Self::runs(&self.store, &self.paths).await?.last().filter(|later| **later > self.run) {
+            return Err(LedgerError::Replaced { folder: self.paths.ledgers(), own: self.run, later });
+        }
         self.catch_up().await?;
         self.check(generation)
     }
@@ -344,10 +225,38 @@ impl Ledger {
     async fn catch_up(&mut self) -> Result<(), LedgerError> {
         let known = self.records.len();
         let all = self.store.list(&self.folder).await?.len();
+        if all < known {
+            return Err(LedgerError::Removed { ledger: self.folder.clone(), known, found: all });
+        }
         let reading = (known..all).map(|number| read(&self.store, path(&self.folder, number)));
         let read: Vec<Record> = stream::iter(reading).buffered(CONCURRENT_READS).try_collect().await?;
+        for (number, record) in (known..).zip(&read) {
+            if let Some(named) = self.stray(&record.entry) {
+                return Err(LedgerError::Stray { path: path(&self.folder, number), named: named.to_owned() });
+            }
+        }
         self.records.extend(read);
         Ok(())
+    }
+
+    /// What an entry names that does not lie where it should.
+    fn stray<'a>(&self, entry: &'a Entry) -> Option<&'a str> {
+        let is_checkpoint = |folder: &str| {
+            folder.strip_prefix(&self.checkpoints).is_some_and(|name| !name.is_empty() && !name.contains('/'))
+        };
+        match entry {
+            Entry::Begin(_) | Entry::Group(_) => None,
+            Entry::Checkpoint(checkpoint) if !is_checkpoint(&checkpoint.folder) => Some(&checkpoint.folder),
+            Entry::Checkpoint(checkpoint) => {
+                let is_in_it =
+                    |path: &str| path.strip_prefix(&checkpoint.folder).is_some_and(|rest| rest.starts_with('/'));
+                checkpoint.files().map(|file| file.path.as_str()).find(|path| !is_in_it(path))
+            }
+            Entry::Retire(retire) => retire.folders.iter().map(String::as_str).find(|folder| !is_checkpoint(folder)),
+            Entry::End(end) => {
+                end.files.iter().map(|file| file.path.as_str()).find(|path| !path.starts_with(&self.files))
+            }
+        }
     }
 }
 

@@ -72,6 +72,16 @@ impl RunPaths {
         format!("{}/{run}", self.ledgers())
     }
 
+    /// The folder that a generation commits the weights in, which nobody else writes to.
+    pub fn commit(&self, run: RunNumber, generation: Generation) -> String {
+        format!("{}/commits/{run}-g{generation}", self.folder)
+    }
+
+    /// The folder of all commits of every run of this name.
+    pub fn commits(&self) -> String {
+        format!("{}/commits", self.folder)
+    }
+
     /// The folder of all checkpoints of every run of this name.
     pub fn checkpoints(&self) -> String {
         format!("{}/checkpoints", self.folder)

@@ -132,14 +132,19 @@ impl<'a> Site<'a> {
                 }
             }
             (Fault::RefuseCheckpoints, _) => {
+                // A file where the folder was: whatever is written under it fails, as on a full disk. A trainer that writes at this
+                // very moment may have made the folder anew; then nothing comes of it.
                 let folder = self.runs.join("wild.pretrain").join("checkpoints");
                 let aside = folder.with_extension("aside");
                 std::fs::rename(&folder, &aside).ok()?;
-                // A file where the folder was: whatever is written under it fails, as on a full disk.
-                std::fs::write(&folder, b"").expect("a file is written");
-                std::thread::sleep(Duration::from_secs(4));
-                std::fs::remove_file(&folder).expect("the file is there");
-                std::fs::rename(&aside, &folder).expect("the folder comes back");
+                if std::fs::write(&folder, b"").is_ok() {
+                    std::thread::sleep(Duration::from_secs(4));
+                    std::fs::remove_file(&folder).ok();
+                }
+                if std::fs::rename(&aside, &folder).is_err() {
+                    std::fs::remove_dir_all(&folder).ok();
+                    std::fs::rename(&aside, &folder).expect("the folder comes back");
+                }
             }
             (_, None) => return None,
         }
@@ -158,7 +163,13 @@ impl<'a> Site<'a> {
 fn hold(processes: &[u32], time: Duration) {
     let there = |process: &&u32| std::path::Path::new(&format!("/proc/{process}")).exists();
     let processes: Vec<u32> = processes.iter().filter(there).copied().collect();
-    processes.iter().for_each(|&process| pause(process));
+    // One may end by itself at any moment, which is as good as what it was meant for.
+    let send = |signal: fn(u32)| {
+        processes.iter().filter(there).for_each(|&process| {
+            std::panic::catch_unwind(|| signal(process)).ok();
+        })
+    };
+    send(pause);
     std::thread::sleep(time);
-    processes.iter().filter(there).for_each(|&process| go_on(process));
+    send(go_on);
 }

@@ -1,8 +1,8 @@
 //! Every metric an agent exports, with its unit.
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use vismae_proto::v1::task_event::Event;
-use vismae_proto::v1::{Progress, TaskEvent};
+use vismae_proto::v1::{Checkpointed, Progress, TaskEvent};
 
 const SLOTS: &str = "vismae_agent_slots";
 const TASKS: &str = "vismae_agent_tasks_total";
@@ -10,7 +10,14 @@ const CONNECTED: &str = "vismae_agent_connected";
 const IMAGES_PER_SECOND: &str = "vismae_agent_images_per_second";
 const STEP_SECONDS: &str = "vismae_agent_step_seconds";
 const LOSS: &str = "vismae_agent_loss";
+const CHECKPOINTS: &str = "vismae_agent_checkpoints_total";
+const CHECKPOINT_BYTES: &str = "vismae_agent_checkpoint_bytes";
+const CHECKPOINT_STALL: &str = "vismae_agent_checkpoint_stall_seconds";
+const CHECKPOINT_DURATION: &str = "vismae_agent_checkpoint_duration_seconds";
 const BUILD_INFO: &str = "vismae_build_info";
+
+/// Bounds of histograms of seconds: from a copy in memory to an upload to a slow store.
+pub(super) const SECONDS: &[f64] = &[0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0];
 
 /// How a task ended, as a label.
 #[derive(Debug, Clone, Copy)]
@@ -38,9 +45,14 @@ pub(super) fn describe(slots: usize) {
     describe_gauge!(IMAGES_PER_SECOND, Unit::Count, "images per second of the task in a slot, over all its ranks");
     describe_gauge!(STEP_SECONDS, Unit::Seconds, "mean duration of a step of the task in a slot since its last report");
     describe_gauge!(LOSS, "last loss of the task in a slot");
+    describe_counter!(CHECKPOINTS, Unit::Count, "checkpoints committed by first ranks on this worker");
+    describe_gauge!(CHECKPOINT_BYTES, Unit::Bytes, "size of the last of them, all shares together");
+    describe_histogram!(CHECKPOINT_STALL, Unit::Seconds, "how long training stood still for a checkpoint");
+    describe_histogram!(CHECKPOINT_DURATION, Unit::Seconds, "from the step of a checkpoint to its commit");
     describe_gauge!(BUILD_INFO, "1, with the version as a label");
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "process" => "agent").set(1.0);
     gauge!(CONNECTED).set(0.0);
+    counter!(CHECKPOINTS).absolute(0);
     for outcome in [Outcome::Succeeded, Outcome::Failed, Outcome::Stopped] {
         counter!(TASKS, "outcome" => outcome.word()).absolute(0);
     }
@@ -67,6 +79,13 @@ pub(super) fn task_ended(slot: u32, last: &TaskEvent) {
     };
     counter!(TASKS, "outcome" => outcome.word()).increment(1);
     clear(slot);
+}
+
+pub(super) fn checkpointed(checkpoint: &Checkpointed) {
+    counter!(CHECKPOINTS).increment(1);
+    gauge!(CHECKPOINT_BYTES).set(checkpoint.bytes as f64);
+    histogram!(CHECKPOINT_STALL).record(checkpoint.stall_seconds);
+    histogram!(CHECKPOINT_DURATION).record(checkpoint.seconds);
 }
 
 pub(super) fn progress(slot: u32, progress: &Progress) {

@@ -16,6 +16,7 @@ use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_event::Event;
 use vismae_proto::v1::{AgentMessage, Cause, Failed, LogLine, Silence, Stopped, TaskCommand, TaskEvent};
 
+use super::metrics;
 use crate::cache::CacheOptions;
 
 /// The running program, even when its file has been replaced by a newer build since.
@@ -28,8 +29,8 @@ const LAST_WORDS: usize = 2;
 const LINE_MAX: usize = 4096;
 /// A process of which nothing was heard for so long does not run: it has a thread that does nothing but say each second that it does.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How long a task may take to stop after it was told to; then it is killed.
-pub(super) const STOP_GRACE: Duration = Duration::from_secs(20);
+/// How long a task may take to stop after it was told to, and to keep what it has come to; then it is killed.
+pub(super) const STOP_GRACE: Duration = Duration::from_secs(40);
 /// How long a process may take to end once it has had its last word, or has closed its pipes.
 const EXIT_GRACE: Duration = Duration::from_secs(5);
 
@@ -245,6 +246,9 @@ impl Served {
             }
             match event {
                 Ok(Some(TaskEvent { event: Some(Event::Pulse(_)), .. })) => {}
+                Ok(Some(TaskEvent { event: Some(Event::Checkpointed(checkpoint)), .. })) => {
+                    metrics::checkpointed(&checkpoint);
+                }
                 Ok(Some(mut event)) => {
                     event.task.clone_from(&self.task);
                     if matches!(event.event, Some(Event::Succeeded(_) | Event::Failed(_) | Event::Stopped(_))) {

@@ -54,19 +54,25 @@ pub(super) fn retract_results(context: &TaskContext) -> Result<(), TaskError> {
     context.runtime.block_on(context.store.delete(&path)).map_err(|error| TaskError::environment_from(&error))
 }
 
-/// Writes `model.safetensors`, then `config.json`; says what was written.
-pub(super) fn put_model(
+/// A file of a run, before it is written.
+pub(super) struct Artefact {
+    /// Where people look for it.
+    path: String,
+    bytes: Vec<u8>,
+}
+
+/// The weights, and how to build the network that they belong to.
+pub(super) fn model(
     context: &TaskContext,
     variables: &VarStore,
     spec: &ModelSpec,
     architecture: Architecture,
-) -> Result<Vec<CommittedFile>, TaskError> {
+) -> Result<[Artefact; 2], TaskError> {
     let writing = "writing the model";
     let folder = tempfile::tempdir().map_err(TaskError::while_doing(writing))?;
     let file = folder.path().join("model.safetensors");
     vismae_model::save(variables, &file).map_err(TaskError::while_doing(writing))?;
     let weights = std::fs::read(&file).map_err(TaskError::while_doing(writing))?;
-    let weights = put(context, &paths(context).model(), weights)?;
     let config = ConfigFile {
         architecture,
         mean: vismae_model::MEAN,
@@ -74,13 +80,30 @@ pub(super) fn put_model(
         shape: network::config(spec),
     };
     let text = serde_json::to_vec_pretty(&config).map_err(TaskError::while_doing(writing))?;
-    Ok(vec![weights, put(context, &paths(context).config(), text)?])
+    let paths = paths(context);
+    Ok([Artefact { path: paths.model(), bytes: weights }, Artefact { path: paths.config(), bytes: text }])
 }
 
-/// Writes the record of every step.
-pub(super) fn put_steps(context: &TaskContext, rows: &[StepRow]) -> Result<CommittedFile, TaskError> {
+/// The record of every step.
+pub(super) fn steps(context: &TaskContext, rows: &[StepRow]) -> Result<Artefact, TaskError> {
     let table = write_steps(rows).map_err(TaskError::while_doing("writing the steps"))?;
-    put(context, &paths(context).metrics(), table)
+    Ok(Artefact { path: paths(context).metrics(), bytes: table })
+}
+
+/// Writes files under their names in a folder of their own; says what was written.
+pub(super) fn put_in(
+    context: &TaskContext,
+    folder: &str,
+    artefacts: &[Artefact],
+) -> Result<Vec<CommittedFile>, TaskError> {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let put = |artefact: &Artefact| put(context, &format!("{folder}/{}", name(&artefact.path)), artefact.bytes.clone());
+    artefacts.iter().map(put).collect()
+}
+
+/// Writes files where people look for them.
+pub(super) fn put_all(context: &TaskContext, artefacts: impl IntoIterator<Item = Artefact>) -> Result<(), TaskError> {
+    artefacts.into_iter().try_for_each(|Artefact { path, bytes }| put(context, &path, bytes).map(drop))
 }
 
 /// Writes a grey image and gives its path in the store.

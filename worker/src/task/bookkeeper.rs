@@ -1,17 +1,21 @@
 //! The ledger of a run, as the first rank of each group keeps it: never in the way of a step.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use backon::{ExponentialBuilder, Retryable as _};
 use tokio::task::JoinHandle;
 use vismae_core::ids::Generation;
 use vismae_core::spec::CheckpointSpec;
+use vismae_proto::v1::Checkpointed;
+use vismae_proto::v1::task_event::Event;
 use vismae_shards::runs::{
-    Begin, Checkpoint, CommittedFile, End, Entry, Group, Ledger, LedgerError, Retention, RunPaths, committed, remove,
+    Begin, CommittedFile, End, Entry, Group, Ledger, LedgerError, Retention, RunNumber, RunPaths, committed, remove,
     surplus, verify,
 };
 use vismae_shards::store::Store;
 
 use super::TaskContext;
+use super::checkpoint::Finished;
 use super::error::TaskError;
 use super::rank::StepError;
 
@@ -46,14 +50,14 @@ impl<'a> Bookkeeper<'a> {
     /// Begins to write that a group has begun, and before that what the run is to do where nobody has yet.
     pub(super) fn open(context: &'a TaskContext, generation: Generation, begin: &'a Begin, group: Group) -> Self {
         let paths = RunPaths::new(&context.id.job.to_string());
-        let (store, run, task, first) = (context.store.clone(), context.run, context.id.to_string(), begin.clone());
+        let (store, of, writer) = (context.store.clone(), (paths, context.run), (generation, context.id.to_string()));
+        let words = (begin.clone(), group);
+        let open = move || opened(store.clone(), of.clone(), writer.clone(), words.clone());
+        // Training goes on meanwhile: only what is committed has to wait for a store that is away, or a disk that is full.
+        let patient = ExponentialBuilder::default().with_max_delay(Duration::from_secs(10)).with_max_times(100);
         let writing = context.runtime.spawn(async move {
-            let mut ledger = Ledger::open(&store, &paths, run).await?;
-            if ledger.begin().is_none() {
-                ledger.append(generation, &task, Entry::Begin(first)).await?;
-            }
-            ledger.append(generation, &task, Entry::Group(group)).await?;
-            Ok(ledger)
+            let opened = open.retry(patient).when(|error| matches!(error, LedgerError::Store(_)));
+            opened.notify(|error, _| tracing::warn!(%error, "the ledger can't be written, trying again")).await
         });
         Self { context, generation, begin, book: Book::Writing(writing) }
     }
@@ -79,15 +83,30 @@ impl<'a> Bookkeeper<'a> {
     }
 
     /// Begins to commit a checkpoint, and then to remove those that are kept no more.
-    pub(super) fn keep(&mut self, checkpoint: Checkpoint, spec: &CheckpointSpec) {
+    pub(super) fn keep(&mut self, finished: Finished, spec: &CheckpointSpec) {
+        let Finished { checkpoint, began, stall } = finished;
         let retention =
             Retention { latest: spec.latest as usize, best: spec.best as usize, younger_than: spec.younger_than };
         let (store, generation, task) = (self.context.store.clone(), self.generation, self.context.id.to_string());
         let before = std::mem::replace(&mut self.book, Book::Closed);
+        let reporter = self.context.reporter.clone();
         self.book = Book::Writing(self.context.runtime.spawn(async move {
             let mut ledger = before.written().await?;
-            ledger.append(generation, &task, Entry::Checkpoint(checkpoint)).await?;
-            retire(&store, &mut ledger, (generation, &task), retention).await?;
+            let (step, bytes) = (checkpoint.step, checkpoint.bytes());
+            match ledger.append(generation, &task, Entry::Checkpoint(checkpoint)).await {
+                Err(LedgerError::Store(error)) => {
+                    tracing::warn!(step, %error, "checkpoint could not be committed; training goes on");
+                    return Ok(ledger);
+                }
+                appended => appended?,
+            }
+            let seconds = began.elapsed().as_secs_f64();
+            tracing::info!(step, bytes, stall, seconds, "checkpoint committed");
+            reporter.send(Event::Checkpointed(Checkpointed { step, bytes, stall_seconds: stall, seconds }));
+            match retire(&store, &mut ledger, (generation, &task), retention).await {
+                Err(LedgerError::Store(error)) => tracing::warn!(%error, "checkpoints that are not to be kept stay"),
+                retired => retired?,
+            }
             Ok(ledger)
         }));
     }
@@ -125,6 +144,22 @@ impl<'a> Bookkeeper<'a> {
     }
 }
 
+/// Writes that a group has begun; tried again, it may say so twice.
+async fn opened(
+    store: Store,
+    (paths, run): (RunPaths, RunNumber),
+    (generation, task): (Generation, String),
+    (begin, group): (Begin, Group),
+) -> Result<Ledger, LedgerError> {
+    let mut ledger = Ledger::open(&store, &paths, run).await?;
+    ledger.confirm(generation).await?;
+    if ledger.begin().is_none() {
+        ledger.append(generation, &task, Entry::Begin(begin)).await?;
+    }
+    ledger.append(generation, &task, Entry::Group(group)).await?;
+    Ok(ledger)
+}
+
 /// Removes the checkpoints that no rule keeps: only once the latest has been read back and is whole.
 async fn retire(
     store: &Store,
@@ -147,6 +182,8 @@ async fn retire(
 fn refused(error: LedgerError) -> StepError {
     match error {
         LedgerError::Fenced { .. } => StepError::Broken(error.to_string()),
+        // The same again would find the same.
+        LedgerError::Replaced { .. } | LedgerError::Removed { .. } => StepError::Task(TaskError::input_from(&error)),
         error => StepError::Task(TaskError::environment_from(&error)),
     }
 }

@@ -42,6 +42,8 @@ pub(super) struct Checkpointer<'a> {
     under_way: Option<Upload>,
     /// Steps that the weights of the latest one had seen.
     last: u64,
+    /// Steps of the whole run: behind the last one the weights themselves are kept.
+    steps: u64,
 }
 
 /// A share on its way to the store.
@@ -53,6 +55,15 @@ struct Upload {
     stall: f64,
     writing: JoinHandle<Result<Written, TaskError>>,
     outcome: Option<Result<Written, TaskError>>,
+}
+
+/// A checkpoint whose shares are all stored, for the first rank to commit.
+pub(super) struct Finished {
+    pub(super) checkpoint: Checkpoint,
+    /// When its step was over.
+    pub(super) began: Instant,
+    /// How long the loop of this rank stood still for it, in seconds.
+    pub(super) stall: f64,
 }
 
 /// What a rank has written.
@@ -92,7 +103,7 @@ impl<'a> Checkpointer<'a> {
     pub(super) fn new(
         context: &'a TaskContext,
         spec: &'a PretrainSpec,
-        generation: Generation,
+        (generation, steps): (Generation, u64),
         rank: &Rank<'_>,
     ) -> Self {
         Self {
@@ -104,6 +115,7 @@ impl<'a> Checkpointer<'a> {
             configuration: configuration(spec),
             under_way: None,
             last: rank.replica().step(),
+            steps,
         }
     }
 
@@ -126,21 +138,23 @@ impl<'a> Checkpointer<'a> {
         &mut self,
         rank: &Rank<'_>,
         (stored, lost): (u32, u32),
-    ) -> Result<Option<Checkpoint>, StepError> {
+    ) -> Result<Option<Finished>, StepError> {
         let mut finished = None;
         if lost > 0 {
             self.give_up(lost);
         } else if stored == self.world && self.under_way.is_some() {
             finished = self.finish(rank)?;
         }
-        if self.under_way.is_none() && rank.replica().step() >= self.last + u64::from(self.spec.every) {
+        let step = rank.replica().step();
+        if self.under_way.is_none() && step >= self.last + u64::from(self.spec.every) && step < self.steps {
             self.begin(rank.replica());
         }
         Ok(finished)
     }
 
     /// Makes a checkpoint of what the ranks have come to, and waits for it: they are all about to stop.
-    pub(super) fn park(&mut self, rank: &Rank<'_>) -> Result<Option<Checkpoint>, StepError> {
+    pub(super) fn park(&mut self, rank: &Rank<'_>) -> Result<Option<Finished>, StepError> {
+        self.context.control.park();
         if self.under_way.as_ref().is_none_or(|upload| upload.step != rank.replica().step()) {
             self.begin(rank.replica());
         }
@@ -197,7 +211,7 @@ impl<'a> Checkpointer<'a> {
     }
 
     /// Exchanges receipts; the first rank gets the checkpoint that it is to commit.
-    fn finish(&mut self, rank: &Rank<'_>) -> Result<Option<Checkpoint>, StepError> {
+    fn finish(&mut self, rank: &Rank<'_>) -> Result<Option<Finished>, StepError> {
         let Some(mut upload) = self.under_way.take() else { return Ok(None) };
         let Some(Ok(written)) = upload.outcome.take() else { return Ok(None) };
         let device = rank.replica().device;
@@ -221,15 +235,7 @@ impl<'a> Checkpointer<'a> {
             parts,
             steps,
         };
-        let seconds = upload.began.elapsed().as_secs_f64();
-        tracing::info!(
-            step = upload.step,
-            bytes = checkpoint.bytes(),
-            stall = upload.stall,
-            seconds,
-            "checkpoint written"
-        );
-        Ok(Some(checkpoint))
+        Ok(Some(Finished { checkpoint, began: upload.began, stall: upload.stall }))
     }
 }
 

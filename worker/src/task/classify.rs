@@ -56,8 +56,10 @@ pub(super) fn run(context: &TaskContext, spec: &FinetuneSpec) -> Result<Outcome,
     ProgressMeter::new(&context.reporter, "evaluating").begin(0, 1);
     let val = learner.predict(context, &splits.val)?;
     let test = learner.predict(context, &splits.test)?;
-    artefacts::put_model(context, &variables, &spec.model, Architecture::Classifier { classes: classes.len() as i64 })?;
-    artefacts::put_steps(context, &fitted.rows)?;
+    let model =
+        artefacts::model(context, &variables, &spec.model, Architecture::Classifier { classes: classes.len() as i64 })?;
+    let steps = artefacts::steps(context, &fitted.rows)?;
+    artefacts::put_all(context, model.into_iter().chain([steps]))?;
     let names: Vec<String> = classes.into_iter().map(|(_, name)| name).collect();
     let (sources, modalities) = finetune::selection_words(spec);
     let judged = Judged::new(&names, &test);

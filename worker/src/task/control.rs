@@ -15,6 +15,8 @@ use super::error::TaskError;
 
 /// How long after one rank the others of a gang that is stopped as a whole hear of it.
 const STOP_SPREAD: Duration = Duration::from_secs(1);
+/// How long the others may take to come to the end of a step once this rank is to stop: then its group is left at once.
+const BOUNDARY_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a task may take to stop at a step boundary once its agent is gone.
 const ABANDONED: Duration = Duration::from_secs(5);
 
@@ -35,6 +37,8 @@ struct Ear {
 struct Heard {
     /// Since when the task should stop.
     stopped: Option<Instant>,
+    /// All ranks are at a boundary, and keep what they have come to: that takes as long as it takes.
+    is_parking: bool,
     /// The newest membership.
     membership: Option<Membership>,
     /// The newest generation that is urgent: what was before it is broken, whatever came after it.
@@ -78,6 +82,11 @@ impl Control {
         self.ear.lock().stopped.is_some_and(|stopped| stopped.elapsed() > STOP_SPREAD)
     }
 
+    /// All ranks have come to a boundary to stop there.
+    pub(super) fn park(&self) {
+        self.ear.lock().is_parking = true;
+    }
+
     /// Whether there is a membership after a generation.
     pub(super) fn is_superseded(&self, generation: Generation) -> bool {
         self.ear.lock().is_newer_than(generation)
@@ -112,10 +121,11 @@ impl Heard {
         self.membership.as_ref().is_some_and(|membership| membership.generation > generation.0)
     }
 
-    /// Ends the collectives of the group, if a membership after it says that it is broken.
+    /// Ends the collectives of the group, if a membership after it says that it is broken, or nobody else comes to its next boundary.
     fn abort_if_broken(&self) {
+        let is_overdue = self.stopped.is_some_and(|stopped| stopped.elapsed() >= BOUNDARY_PATIENCE) && !self.is_parking;
         if let Some((generation, group)) = &self.group
-            && self.urgent > generation.0
+            && (self.urgent > generation.0 || is_overdue)
         {
             group.abort();
         }
@@ -123,7 +133,7 @@ impl Heard {
 }
 
 /// Listens until the pipe ends. An agent that is gone can't be told a result, so its end is a stop.
-fn listen(mut pipe: BlockingReader<Stdin>, ear: &Ear, stop: &CancellationToken) {
+fn listen(mut pipe: BlockingReader<Stdin>, ear: &Arc<Ear>, stop: &CancellationToken) {
     loop {
         match pipe.read::<TaskCommand>() {
             Ok(Some(TaskCommand { command: Some(Command::Membership(membership)), .. })) => {
@@ -154,14 +164,19 @@ fn listen(mut pipe: BlockingReader<Stdin>, ear: &Ear, stop: &CancellationToken) 
 
 /// Ends the process soon after its agent: nobody may publish for an attempt that others believe to be over.
 #[expect(clippy::disallowed_methods, reason = "the training thread may be inside a collective that nothing else ends")]
-fn abandon(ear: &Ear, stop: &CancellationToken) {
+fn abandon(ear: &Arc<Ear>, stop: &CancellationToken) {
     end(ear, stop);
     std::thread::sleep(ABANDONED);
     tracing::error!("the agent is gone");
     std::process::exit(1);
 }
 
-fn end(ear: &Ear, stop: &CancellationToken) {
+fn end(ear: &Arc<Ear>, stop: &CancellationToken) {
+    let later = Arc::clone(ear);
+    std::thread::spawn(move || {
+        std::thread::sleep(BOUNDARY_PATIENCE);
+        later.lock().abort_if_broken();
+    });
     // Under the lock, so that whoever is about to wait sees it.
     let mut heard = ear.lock();
     heard.stopped.get_or_insert_with(Instant::now);

@@ -155,6 +155,7 @@ impl<'a> Meeting<'a> {
                         ranks.push(rank as usize);
                     }
                 }
+                count("here", -1).ok();
                 let reason = format!("{} of {world} ranks have not come within {:?}", ranks.len(), began.elapsed());
                 return Err(Absence::Missing { ranks, reason });
             }

@@ -1,6 +1,7 @@
 //! The pre-training task: one rank of a data-parallel run of the masked autoencoder.
 
-use std::collections::BTreeMap;
+mod publish;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use vismae_core::spec::PretrainSpec;
 use vismae_shards::loader::{Dataset, Needs, Start};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::order::{PRETRAIN_WINDOW, Plan, PlanSpec, RowsDigest};
-use vismae_shards::runs::{Begin, Group, PretrainResults, Results, StepRow, epoch_loss};
+use vismae_shards::runs::{Begin, Group, StepRow};
 use vismae_shards::split::Split;
 
 use super::bookkeeper::{self, Bookkeeper};
@@ -19,9 +20,9 @@ use super::error::TaskError;
 use super::group::{Gang, Meeting};
 use super::progress::{ProgressMeter, Tick, seconds_since_1970};
 use super::rank::{Rank, StepError, StepTotals, Votes};
-use super::reconstruct;
 use super::replica::Replica;
-use super::{Outcome, TaskContext, artefacts, data, network};
+use super::{Outcome, TaskContext, artefacts, data};
+use publish::History;
 
 /// What does not change with the group.
 struct Work<'a> {
@@ -39,7 +40,10 @@ enum Leave {
     /// Everything is done, and published.
     Done,
     /// Some rank leaves, or others come.
-    Boundary,
+    Boundary {
+        /// It is this one, and it is to stop.
+        is_own: bool,
+    },
     /// All ranks are told to stop, and have kept what they had come to.
     Parked,
 }
@@ -77,9 +81,8 @@ pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome,
         }
         match left {
             Ok(Leave::Done) => return Ok(Outcome::Succeeded(History(replica.rows()).figures())),
-            Ok(Leave::Parked) => return Ok(Outcome::Stopped),
-            Ok(Leave::Boundary) if context.control.is_stopped() => return Ok(Outcome::Stopped),
-            Ok(Leave::Boundary) => {}
+            Ok(Leave::Parked | Leave::Boundary { is_own: true }) => return Ok(Outcome::Stopped),
+            Ok(Leave::Boundary { is_own: false }) => {}
             Err(StepError::Broken(reason)) => meeting.part(gang.generation, reason),
             Err(StepError::Task(error)) => return Err(error),
         }
@@ -121,7 +124,9 @@ impl Work<'_> {
         let start = Start { epoch: Epoch((first / per_epoch) as u32), step: first % per_epoch };
         let mut loader = data::planned(self.context, &self.dataset, &self.plan, lanes, (start, self.spec.epochs))?;
         let mut planned = self.digests(start);
-        let mut checkpoints = Checkpointer::new(self.context, self.spec, gang.generation, &rank);
+        let mut checkpoints = Checkpointer::new(self.context, self.spec, (gang.generation, steps), &rank);
+        // Whether the others know that this rank is to stop.
+        let mut is_stop_told = false;
         let mut step_began = Instant::now();
         loop {
             let waited_from = Instant::now();
@@ -131,11 +136,12 @@ impl Work<'_> {
             let share = checkpoints.share();
             let own = |is_so: bool| u32::from(is_so);
             let votes = Votes {
-                leaving: own(control.is_superseded(gang.generation) || control.is_stopped_alone()),
+                leaving: own(control.is_superseded(gang.generation) || (is_stop_told && control.is_stopped_alone())),
                 stopping: own(control.is_stopped()),
                 stored: own(share == ShareState::Stored),
                 lost: own(share == ShareState::Lost),
             };
+            let (is_stopping, is_leaving) = (votes.stopping > 0, votes.leaving > 0);
             let planned = planned.next().unwrap_or_default();
             let StepTotals { loss, gradient_norm, learning_rate, votes, digest } = rank.step(&batch, planned, votes)?;
             rank.replica_mut().push(StepRow {
@@ -174,8 +180,10 @@ impl Work<'_> {
                 return Ok(Leave::Parked);
             }
             if votes.leaving > 0 && step + 1 < steps {
-                return Ok(Leave::Boundary);
+                // One that leaves by itself has nothing to keep: the others have it too, and go on.
+                return Ok(Leave::Boundary { is_own: is_leaving && is_stopping });
             }
+            is_stop_told = is_stopping;
         }
         if let Some(book) = &mut book {
             self.publish(&rank, gang, book)?;
@@ -183,88 +191,5 @@ impl Work<'_> {
         // Whoever has the weights stays until they are kept: the first rank may die while it writes them.
         rank.meet()?;
         Ok(Leave::Done)
-    }
-}
-
-/// Every step of a run.
-struct History<'a>(&'a [StepRow]);
-
-impl History<'_> {
-    fn samples(&self) -> u64 {
-        self.0.iter().map(|row| u64::from(row.samples)).sum()
-    }
-
-    /// Of all steps: what was between them, as the meeting of a new group, is not among them.
-    fn seconds(&self) -> f64 {
-        self.0.iter().map(|row| row.step_seconds).sum()
-    }
-
-    fn images_per_second(&self) -> f64 {
-        self.samples() as f64 / self.seconds().max(f64::MIN_POSITIVE)
-    }
-
-    fn first_epoch_loss(&self) -> Option<f64> {
-        epoch_loss(self.0, 0)
-    }
-
-    fn last_epoch_loss(&self) -> Option<f64> {
-        self.0.last().and_then(|row| epoch_loss(self.0, row.epoch))
-    }
-
-    fn figures(&self) -> BTreeMap<String, f64> {
-        let mut figures = BTreeMap::from([("images_per_second".to_owned(), self.images_per_second())]);
-        if let Some(first) = self.0.first() {
-            figures.insert("first_loss".to_owned(), first.loss);
-        }
-        if let Some(loss) = self.last_epoch_loss() {
-            figures.insert("final_loss".to_owned(), loss);
-        }
-        figures
-    }
-}
-
-fn settings(spec: &PretrainSpec) -> Vec<(String, String)> {
-    let mut settings = network::settings(("global_batch", spec.global_batch), spec.seed, &spec.optimiser);
-    settings.push(("lanes".to_owned(), spec.lanes.to_string()));
-    settings.push(("mask_ratio".to_owned(), spec.model.mask_ratio.to_string()));
-    settings
-}
-
-impl Work<'_> {
-    /// Writes everything the run leaves, and commits it; the results last: where they are, the rest is whole.
-    fn publish(&self, rank: &Rank<'_>, gang: &Gang, book: &mut Bookkeeper<'_>) -> Result<(), StepError> {
-        let (context, spec, replica) = (self.context, self.spec, rank.replica());
-        ProgressMeter::new(&context.reporter, "publishing").begin(0, 1);
-        // Nothing is replaced by a group that has been replaced itself.
-        book.confirm()?;
-        let architecture = artefacts::Architecture::MaskedAutoencoder;
-        let mut files = artefacts::put_model(context, &replica.variables, &spec.model, architecture)?;
-        files.push(artefacts::put_steps(context, replica.rows())?);
-        book.commit(replica.step(), files)?;
-        let reconstructions = reconstruct::examples(context, spec, &self.manifest, &replica.model)?;
-        let history = History(replica.rows());
-        artefacts::put_results(
-            context,
-            &Results::Pretrain(PretrainResults {
-                job: context.id.job.to_string(),
-                settings: settings(spec),
-                corpus: spec.corpus.to_string(),
-                corpus_version: self.manifest.version,
-                model: network::describe(&spec.model),
-                parameters: network::parameter_count(&replica.variables),
-                world_size: rank.world_size(),
-                device: context.device.to_string(),
-                epochs: spec.epochs,
-                steps: replica.step(),
-                samples_seen: history.samples(),
-                seconds: history.seconds(),
-                images_per_second: history.images_per_second(),
-                first_epoch_loss: history.first_epoch_loss(),
-                last_epoch_loss: history.last_epoch_loss(),
-                reconstructions,
-            }),
-        )?;
-        tracing::info!(generation = %gang.generation, steps = replica.step(), "results written");
-        Ok(())
     }
 }

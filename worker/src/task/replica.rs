@@ -163,16 +163,16 @@ impl Replica {
             tch::no_grad(|| group.broadcast(tensor, source))?;
         }
         let steps = standings[source as usize].steps;
-        // Rows that all of them have need not travel. A torn rank has those of before, which are as good as ever.
-        let common = standings.iter().map(|standing| standing.steps).min().unwrap_or(0).min(steps);
-        let mut rows = Tensor::zeros([(steps - common) as i64, COLUMNS as i64], (Kind::Double, self.device));
+        // All of them, though others may have taken as many steps: they may have taken them in other groups, and the record goes with the
+        // weights.
+        let mut rows = Tensor::zeros([steps as i64, COLUMNS as i64], (Kind::Double, self.device));
         if source == group.rank() {
-            let numbers: Vec<f64> = self.rows[common..].iter().flat_map(numbers).collect();
+            let numbers: Vec<f64> = self.rows.iter().flat_map(numbers).collect();
             rows.copy_(&Tensor::from_slice(&numbers).view([-1, COLUMNS as i64]));
         }
         group.broadcast(&rows, source)?;
         if source != group.rank() {
-            self.rows.truncate(common);
+            self.rows.clear();
             let numbers = Vec::<f64>::try_from(rows.to_device(Device::Cpu).view([-1])).unwrap_or_default();
             self.rows.extend(numbers.chunks_exact(COLUMNS).map(row));
         }

@@ -65,7 +65,10 @@ impl Run {
         let (steps, path) = (write_steps(&self.rows).unwrap(), self.paths.metrics());
         let file = CommittedFile::new(&path, &steps);
         self.store.put(&path, steps).await.unwrap();
-        let end = End { steps: self.rows.len() as u64, files: vec![file] };
+        let weights = format!("{}/model.safetensors", self.paths.commit(RUN, Generation(2)));
+        self.store.put(&weights, &b"weights"[..]).await.unwrap();
+        let files = vec![CommittedFile::new(&weights, b"weights"), file];
+        let end = End { steps: self.rows.len() as u64, files };
         self.ledger().await.append(Generation(2), "a", Entry::End(end)).await.unwrap();
     }
 
@@ -134,6 +137,17 @@ async fn a_file_that_is_not_the_one_committed_is_found() {
     run.store.delete(&run.paths.metrics()).await.unwrap();
     let audit = run.audit().await;
     assert!(audit.findings[0].message.ends_with("is missing"), "{:?}", audit.findings);
+}
+
+#[tokio::test]
+async fn weights_that_people_take_are_those_of_a_commit() {
+    let run = run().await;
+    run.start().await;
+    run.commit().await;
+    run.store.put(&run.paths.model(), &b"weights"[..]).await.unwrap();
+    assert!(run.audit().await.exact);
+    run.store.put(&run.paths.model(), &b"others"[..]).await.unwrap();
+    assert_eq!(run.audit().await.findings[0].kind, "file");
 }
 
 #[tokio::test]

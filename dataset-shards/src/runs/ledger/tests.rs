@@ -1,6 +1,9 @@
 //! A log of many writers, of whom the newest decides.
 
+use vismae_core::spec::Modality;
+
 use super::*;
+use crate::manifest::ContentHash;
 
 fn paths() -> RunPaths {
     RunPaths::new("demo.pretrain")
@@ -50,8 +53,13 @@ async fn entries_read_back_in_their_order_and_runs_apart() {
     assert_eq!(Ledger::open(&store, &paths(), later).await.unwrap().records(), []);
     Ledger::open(&store, &paths(), later).await.unwrap().append(Generation(1), "c", begin()).await.unwrap();
     assert_eq!(Ledger::runs(&store, &paths()).await.unwrap(), [RUN, later]);
+    // The earlier run can't write where the later one is, nor where its own ledger has been removed.
+    let replaced = ledger.confirm(Generation(2)).await.unwrap_err();
+    assert!(matches!(replaced, LedgerError::Replaced { later, .. } if later == RunNumber(RUN.0 + 1)), "{replaced}");
     Ledger::remove_before(&store, &paths(), later).await.unwrap();
     assert_eq!(Ledger::runs(&store, &paths()).await.unwrap(), [later]);
+    Ledger::remove_before(&store, &paths(), RunNumber(later.0 + 1)).await.unwrap();
+    assert!(matches!(ledger.confirm(Generation(2)).await, Err(LedgerError::Removed { known: 3, found: 0, .. })));
 }
 
 #[tokio::test]
@@ -94,6 +102,46 @@ async fn writers_at_the_same_time_lose_no_entry() {
         let steps: Vec<_> = ledger.records().iter().filter(of).map(|record| record.entry.clone()).collect();
         assert_eq!(steps, (0..5).map(group).collect::<Vec<_>>());
     }
+}
+
+#[tokio::test]
+async fn an_entry_that_names_files_of_others_is_refused() {
+    let store = Store::open("memory://").unwrap();
+    let folder = paths().checkpoint(RUN, 5, Generation(1));
+    let file = |path: &str| CommittedFile::new(path, b"x");
+    let checkpoint = |folder: &str, part: &str| {
+        let (parts, steps) = (vec![file(part)], file(&format!("{folder}/steps.csv")));
+        let (configuration, folder) = (ContentHash::of(b"x"), folder.to_owned());
+        Entry::Checkpoint(Checkpoint { step: 5, configuration, loss: None, folder, parts, steps })
+    };
+    let retire = |folder: &str| Entry::Retire(Retire { folders: vec![folder.to_owned()] });
+    let other = RunPaths::new("other.pretrain").checkpoint(RUN, 5, Generation(1));
+    for (number, entry) in [
+        checkpoint(&other, &format!("{other}/part")),
+        checkpoint(&folder, &format!("{other}/part")),
+        checkpoint(&folder, "corpora/demo/shards/0.parquet"),
+        retire(&other),
+        retire(&paths().checkpoints_of(RUN)),
+        retire(&format!("{}/", paths().checkpoints_of(RUN))),
+        retire("corpora"),
+        Entry::End(End { steps: 1, files: vec![file("runs/other.pretrain/model/model.safetensors")] }),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let run = RunNumber(number as u64);
+        // Those of the run that the entry is written to.
+        let own = |text: String| text.replace(&RUN.to_string(), &run.to_string());
+        let record = Record { format: FORMAT, generation: 1, task: "a".to_owned(), at: String::new(), entry };
+        let bytes = own(serde_json::to_string(&record).unwrap());
+        store.put(&path(&paths().ledger(run), 0), bytes.clone()).await.unwrap();
+        let refused = Ledger::open(&store, &paths(), run).await.unwrap_err();
+        assert!(matches!(refused, LedgerError::Stray { .. }), "{bytes}: {refused}");
+    }
+    let mut ledger = open(&store).await;
+    ledger.append(Generation(1), "a", checkpoint(&folder, &format!("{folder}/part"))).await.unwrap();
+    ledger.append(Generation(1), "a", retire(&folder)).await.unwrap();
+    assert_eq!(open(&store).await.records().len(), 2);
 }
 
 #[tokio::test]

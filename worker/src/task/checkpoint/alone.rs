@@ -7,7 +7,7 @@ use vismae_shards::store::PutOutcome;
 use super::super::TaskContext;
 use super::super::error::TaskError;
 use super::super::replica::Replica;
-use super::share::{self, Share};
+use super::share::Share;
 use super::{configuration, mean_loss, put, table};
 
 /// Keeps what a replica has come to, unless it is nothing, or is kept already, or another rank is about to: of a gang that waits in vain for
@@ -20,14 +20,13 @@ pub(in super::super) fn park_alone(
     let (Some(generation), step) = (replica.last_generation(), replica.step()) else { return Ok(None) };
     let paths = RunPaths::new(&context.id.job.to_string());
     let folder = paths.checkpoint(context.run, step, generation);
-    let share = Share::copy(&replica.state(), 0, 1)?;
-    let rows = table(replica.rows())?;
     let loss = mean_loss(replica.rows(), step, spec.checkpoints.every);
     let (store, task) = (&context.store, context.id.to_string());
     context.runtime.block_on(async {
         let failed = |error: LedgerError| TaskError::environment_from(&error);
         let mut ledger = Ledger::open(store, &paths, context.run).await.map_err(failed)?;
-        let is_kept = committed(&ledger).iter().any(|kept| kept.checkpoint.step >= step);
+        let is_kept =
+            committed(&ledger).iter().any(|kept| kept.generation >= generation && kept.checkpoint.step >= step);
         if is_kept || matches!(ledger.confirm(generation).await, Err(LedgerError::Fenced { .. })) {
             return Ok(None);
         }
@@ -35,8 +34,10 @@ pub(in super::super) fn park_alone(
         if claim.map_err(|error| TaskError::environment_from(&error))? == PutOutcome::AlreadyExists {
             return Ok(None);
         }
-        let part = put(store, format!("{folder}/{}", share::file(0, 1)), share.into_bytes().await?).await?;
-        let steps = put(store, format!("{folder}/steps.csv"), rows).await?;
+        // Names of its own: a rank of the group may still be writing its share here.
+        let share = Share::copy(&replica.state(), 0, 1)?.into_bytes().await?;
+        let part = put(store, format!("{folder}/alone.safetensors"), share).await?;
+        let steps = put(store, format!("{folder}/alone-steps.csv"), table(replica.rows())?).await?;
         let configuration = configuration(spec);
         let checkpoint = Checkpoint { step, configuration, loss, folder, parts: vec![part], steps };
         match ledger.append(generation, &task, Entry::Checkpoint(checkpoint)).await {

@@ -18,8 +18,8 @@ use super::{configuration, share};
 enum Refusal {
     /// It is damaged, or of something else.
     Damaged(String),
-    /// The store can't be read now.
-    Store(TaskError),
+    /// The store can't be read now, or no checkpoint of this run can be taken up.
+    Final(TaskError),
 }
 
 impl From<String> for Refusal {
@@ -49,7 +49,7 @@ pub(in super::super) fn restore(
             Err(Refusal::Damaged(reason)) => {
                 tracing::warn!(step, folder, reason, "checkpoint is passed over: it is not what was committed");
             }
-            Err(Refusal::Store(error)) => return Err(error),
+            Err(Refusal::Final(error)) => return Err(error),
         }
     }
     Ok(None)
@@ -63,7 +63,11 @@ fn take_up(
     checkpoint: &Checkpoint,
 ) -> Result<(), Refusal> {
     if checkpoint.configuration != configuration(spec) {
-        return Err(Refusal::Damaged("it is of another network or another optimiser".to_owned()));
+        return Err(Refusal::Final(TaskError::input(format!(
+            "`{}` was made by another version of vismae, or for another network or optimiser: go on with the version that began the run, \
+             or submit it as a new pipeline",
+            checkpoint.folder
+        ))));
     }
     let rows = read_steps(&read(context, &checkpoint.steps)?).map_err(|error| error.to_string())?;
     if rows.len() as u64 != checkpoint.step {
@@ -116,6 +120,6 @@ fn read(context: &TaskContext, file: &CommittedFile) -> Result<Vec<u8>, Refusal>
         Ok(bytes) if ContentHash::of(&bytes) == file.blake3 => Ok(bytes.into()),
         Ok(_) => Err(Refusal::Damaged(format!("`{}` has another hash", file.path))),
         Err(StoreError::NotFound { .. }) => Err(Refusal::Damaged(format!("`{}` is missing", file.path))),
-        Err(error) => Err(Refusal::Store(TaskError::environment_from(&error))),
+        Err(error) => Err(Refusal::Final(TaskError::environment_from(&error))),
     }
 }
