@@ -108,8 +108,14 @@ fn every_command_prints_json_if_asked() {
     let ask_again = |tried: &mut Tried, arguments: &[&str]| tried.document(&[arguments, &here].concat());
     let mut ask = |arguments: &[&str]| ask_again(&mut tried, arguments);
     // One that needs more slots than there are, and waits.
-    assert_eq!(ask(&["submit", &job_file(folder.path(), "wide", 4)])["name"], "wide");
-    assert_eq!(ask(&["jobs"])[0]["name"], "wide");
+    let wide = job_file(folder.path(), "wide", 4);
+    assert_eq!(ask(&["submit", &wide, "--dry-run"])["name"], "wide");
+    assert_eq!(ask(&["jobs"]), Value::Array(vec![]), "nothing was queued");
+    assert_eq!(ask(&["submit", &wide])["name"], "wide");
+    let seen = ask(&["jobs"])[0].clone();
+    assert!(seen["name"] == "wide" && seen["etag"].as_str().is_some_and(|etag| !etag.is_empty()), "{seen}");
+    let stale = vismae(&[&["cancel", "wide", "--etag", "stale"][..], &here].concat());
+    assert_eq!(stale.status.code(), Some(1), "{}", String::from_utf8_lossy(&stale.stderr));
     assert!(ask(&["workers"]).is_array() && ask(&["namespaces"]).is_array());
     let why = |said: &Value| said["why"]["facts"]["needed"].clone();
     wait_for("a reason with numbers", || {

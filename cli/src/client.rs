@@ -47,12 +47,9 @@ impl Coordinator {
     }
 
     /// Queues a pipeline. The name in the answer has a number when the name asked for was taken.
-    pub(crate) async fn submit(&mut self, spec: &PipelineSpec) -> Result<v1::Pipeline, Failure> {
-        let request = v1::SubmitPipelineRequest {
-            spec: Some(pipeline_to_wire(spec)),
-            request_id: Uuid::new_v4().to_string(),
-            validate_only: false,
-        };
+    pub(crate) async fn submit(&mut self, spec: &PipelineSpec, validate_only: bool) -> Result<v1::Pipeline, Failure> {
+        let (spec, request_id) = (Some(pipeline_to_wire(spec)), Uuid::new_v4().to_string());
+        let request = v1::SubmitPipelineRequest { spec, request_id, validate_only };
         self.jobs.submit_pipeline(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
@@ -78,21 +75,21 @@ impl Coordinator {
     }
 
     /// Stops what runs and forgets what waits.
-    pub(crate) async fn cancel(&mut self, name: &str) -> Result<v1::Pipeline, Failure> {
-        let request = v1::CancelPipelineRequest { name: name.to_owned(), etag: String::new() };
+    pub(crate) async fn cancel(&mut self, name: &str, etag: &str) -> Result<v1::Pipeline, Failure> {
+        let request = v1::CancelPipelineRequest { name: name.to_owned(), etag: etag.to_owned() };
         self.jobs.cancel_pipeline(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
     /// Stops what runs and lets nothing start until it is resumed.
-    pub(crate) async fn suspend(&mut self, name: &str) -> Result<v1::Pipeline, Failure> {
-        let request = v1::SuspendPipelineRequest { name: name.to_owned(), etag: String::new() };
+    pub(crate) async fn suspend(&mut self, name: &str, etag: &str) -> Result<v1::Pipeline, Failure> {
+        let request = v1::SuspendPipelineRequest { name: name.to_owned(), etag: etag.to_owned() };
         let answer = self.jobs.suspend_pipeline(request).await;
         answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
     /// Lets a suspended pipeline go on.
-    pub(crate) async fn resume(&mut self, name: &str) -> Result<v1::Pipeline, Failure> {
-        let request = v1::ResumePipelineRequest { name: name.to_owned(), etag: String::new() };
+    pub(crate) async fn resume(&mut self, name: &str, etag: &str) -> Result<v1::Pipeline, Failure> {
+        let request = v1::ResumePipelineRequest { name: name.to_owned(), etag: etag.to_owned() };
         let answer = self.jobs.resume_pipeline(request).await;
         answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }

@@ -9,6 +9,8 @@ use vismae_proto::v1;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct PipelineView {
     pub(crate) name: String,
+    /// Changes with what is shown of it.
+    pub(crate) etag: String,
     pub(crate) state: &'static str,
     pub(crate) store: String,
     pub(crate) priority: i32,
@@ -169,6 +171,7 @@ impl From<&v1::Pipeline> for PipelineView {
     fn from(pipeline: &v1::Pipeline) -> Self {
         Self {
             name: pipeline.name.clone(),
+            etag: pipeline.etag.clone(),
             state: state_word(pipeline.state()),
             store: pipeline.spec.as_ref().map(|spec| spec.store_url.clone()).unwrap_or_default(),
             priority: pipeline.spec.as_ref().map_or(0, |spec| spec.priority),

@@ -103,7 +103,7 @@ async fn follow(
     interrupts: &mut Interrupts,
 ) -> Result<Pipeline, Failure> {
     let mut coordinator = Coordinator::connect(&cluster.url(), &Trust::default(), Bearer::default()).await?;
-    let name = coordinator.submit(spec).await?.name;
+    let name = coordinator.submit(spec, false).await?.name;
     let mut watch = Watch::start(&coordinator, &name).await?;
     let mut give_up: Option<Instant> = None;
     loop {
@@ -125,7 +125,7 @@ async fn follow(
                 display.say("stopping at the next step; once more stops at once");
                 give_up = Some(Instant::now() + CANCEL_GRACE);
                 // Refused when the pipeline has just ended: the watch then says how.
-                let _ = coordinator.cancel(&name).await;
+                let _ = coordinator.cancel(&name, "").await;
             }
         }
     }

@@ -28,6 +28,9 @@ pub(super) struct Options {
     /// How long after its submission it must be over, as `12h`, in place of the file's own
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     deadline: Option<Duration>,
+    /// Have it checked by the coordinator, and queue nothing
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     at: CoordinatorAddress,
 }
@@ -42,8 +45,11 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
         ..options.job.overrides(false)
     };
     let spec = jobfile::load(&options.job.file, &overrides).or_fail(Exit::Usage)?;
-    let pipeline = options.at.connect().await?.submit(&spec).await?;
+    let pipeline = options.at.connect().await?.submit(&spec, options.dry_run).await?;
     format.result(&PipelineView::from(&pipeline), |view| {
+        if options.dry_run {
+            return format!("pipeline `{}` would be queued, with {} jobs", view.name, spec.jobs.len());
+        }
         format!("queued pipeline `{0}` with {1} jobs; follow it with `vismae watch {0}`", view.name, view.jobs.len())
     })
 }

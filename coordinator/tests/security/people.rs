@@ -206,7 +206,7 @@ async fn it_is_written_down_who_did_what_and_who_was_refused() {
     let service = |method: &str| format!("vismae.v1.JobService/{method}");
     let expected = [
         ["token:submitter", &service("SubmitPipeline"), "namespaces/research/pipelines/demo", "OK"],
-        ["token:viewer", &service("CancelPipeline"), "pipelines/demo", "PERMISSION_DENIED"],
+        ["token:viewer", &service("CancelPipeline"), "namespaces/research/pipelines/demo", "PERMISSION_DENIED"],
         ["unknown", &service("ListPipelines"), "-", "UNAUTHENTICATED"],
     ];
     assert_eq!(entries, expected.map(|entry| entry.map(str::to_owned)));

@@ -83,6 +83,9 @@ pub(super) struct Opened {
 
 pub(super) fn open(url: &str, writes: Writes) -> Result<Opened, OpenStoreError> {
     let Some((scheme, _)) = url.split_once("://") else { return open_folder(Path::new(url), writes) };
+    if holds_credentials(url) {
+        return Err(OpenStoreError::Credentials);
+    }
     let malformed = |expected| OpenStoreError::Malformed { url: url.to_owned(), expected };
     match scheme {
         "file" => {
@@ -98,8 +101,22 @@ pub(super) fn open(url: &str, writes: Writes) -> Result<Opened, OpenStoreError> 
             "expected `az://container/prefix` or `abfss://container@account.dfs.core.windows.net/prefix`",
         )?),
         "memory" => Ok(Opened { inner: Arc::new(InMemory::new()), url: url.to_owned(), patience: Duration::ZERO }),
-        _ => Err(OpenStoreError::UnknownScheme { url: url.to_owned(), scheme: scheme.to_owned() }),
+        _ => {
+            // What the query of another scheme says may be a secret.
+            let url = url.split(['?', '#']).next().unwrap_or_default().to_owned();
+            Err(OpenStoreError::UnknownScheme { url, scheme: scheme.to_owned() })
+        }
     }
+}
+
+/// Whether a URL, or one in its query, names a user: messages repeat it otherwise. One that can't be read may do so.
+fn holds_credentials(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return text.contains('@') };
+    // The Hadoop form of Azure names the container where others name a user.
+    let names_container = matches!(url.scheme(), "az" | "abfs" | "abfss");
+    let is_named = |url: &Url| url.password().is_some() || !url.username().is_empty();
+    let within = url.query_pairs().any(|(_, value)| Url::parse(&value).is_ok_and(|inner| is_named(&inner)));
+    url.password().is_some() || (is_named(&url) && !names_container) || within
 }
 
 /// The parts of the URL of a bucket.
@@ -112,11 +129,6 @@ impl Bucket {
     fn parse(url: &str, expected: &'static str) -> Result<Self, OpenStoreError> {
         let malformed = || OpenStoreError::Malformed { url: url.to_owned(), expected };
         let parsed = Url::parse(url).map_err(|_| malformed())?;
-        // The Hadoop form of Azure names the container where others name a user.
-        let names_container = matches!(parsed.scheme(), "az" | "abfs" | "abfss");
-        if parsed.password().is_some() || !(parsed.username().is_empty() || names_container) {
-            return Err(OpenStoreError::Credentials);
-        }
         let name = parsed.host_str().filter(|host| !host.is_empty()).ok_or_else(malformed)?.to_owned();
         Ok(Self { url: parsed, name })
     }

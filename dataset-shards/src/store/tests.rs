@@ -109,6 +109,11 @@ fn secrets_are_refused_in_a_url_and_not_repeated() {
         "az://container:SECRET@account.blob.core.windows.net",
         "s3://bucket?secret_access_key=SECRET",
         "az://bucket?sas_token=SECRET",
+        "s3://bucket?endpoint=https://KEY:SECRET@host&region=r",
+        "https://KEY:SECRET@host/x",
+        "https://host/x?sig=SECRET",
+        "s3://KEY:SECRET@bu cket",
+        "file://KEY:SECRET@host/x",
     ] {
         let error = Store::open(url).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("SECRET"), "{url}: {error:?}");

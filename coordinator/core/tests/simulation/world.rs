@@ -136,6 +136,10 @@ impl World {
             12 => self.with_agent(which, |world, worker| world.agents.get_mut(&worker).unwrap().speaks = false),
             13 => self.with_agent(which, |world, worker| {
                 if let Some(lease) = world.agents[&worker].lease.clone() {
+                    // An operator may have told it to.
+                    if which % 2 == 0 {
+                        world.say(Event::WorkerDrained(lease.clone()));
+                    }
                     world.say(Event::WorkerLeaving(lease));
                 }
             }),

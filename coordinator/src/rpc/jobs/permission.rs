@@ -38,7 +38,11 @@ pub(super) async fn require(context: &Context, caller: &Caller, id: &PipelineId,
     caller.acts_on(|| format!("pipelines/{id}"));
     let wanted = id.clone();
     let namespace = context.handle.read(move |core| core.pipeline(&wanted).map(|pipeline| pipeline.namespace.clone()));
-    match namespace.await.map_err(stopped)? {
+    let namespace = namespace.await.map_err(stopped)?;
+    if let Some(namespace) = &namespace {
+        caller.acts_on(|| format!("namespaces/{namespace}/pipelines/{id}"));
+    }
+    match namespace {
         Some(namespace) if caller.has(Role::Viewer, namespace.as_str()) => {
             caller.require(role, namespace.as_str()).map_err(denied)
         }
