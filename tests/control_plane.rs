@@ -41,6 +41,7 @@ epochs = {epochs}
 global_batch = 24
 lanes = 4
 slots = 2
+checkpoints = {{ every = 20 }}
 learning_rate = 1e-3
 "#
     );
@@ -88,7 +89,9 @@ fn an_operator_sees_queued_work_through_and_cancels_it() {
     };
     wait_for("the pre-training on both slots", trains);
 
-    let mut exported = shown::metrics_of_scrape(&scrape(agent_admin, "/metrics"));
+    let of_agent = || shown::metrics_of_scrape(&scrape(agent_admin, "/metrics"));
+    wait_for("a checkpoint", || of_agent().contains("vismae_agent_checkpoint_bytes"));
+    let mut exported = of_agent();
     exported.extend(shown::metrics_of_scrape(&scrape(coordinator_admin, "/metrics")));
     // There are no certificates, files and quotas here, and nothing has to recover.
     let absent = [

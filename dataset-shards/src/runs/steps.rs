@@ -29,7 +29,7 @@ pub struct StepRow {
     /// The group of ranks that took it; none outside a pre-training.
     #[serde(default)]
     pub generation: Option<u64>,
-    /// The rows that they took, as they found them in their hands; none outside a pre-training.
+    /// The rows that they took, by their places in row groups, whose bytes were checked against the manifest; none outside a pre-training.
     #[serde(default)]
     pub digest: Option<RowsDigest>,
 }

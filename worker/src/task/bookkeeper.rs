@@ -9,8 +9,8 @@ use vismae_core::spec::CheckpointSpec;
 use vismae_proto::v1::Checkpointed;
 use vismae_proto::v1::task_event::Event;
 use vismae_shards::runs::{
-    Begin, CommittedFile, End, Entry, Group, Ledger, LedgerError, Retention, RunNumber, RunPaths, committed, remove,
-    surplus, verify,
+    Begin, CommittedFile, End, Entry, Group, Ledger, LedgerError, Retention, RunNumber, RunPaths, clear, committed,
+    orphans, remove, surplus, verify,
 };
 use vismae_shards::store::Store;
 
@@ -88,6 +88,7 @@ impl<'a> Bookkeeper<'a> {
         let retention =
             Retention { latest: spec.latest as usize, best: spec.best as usize, younger_than: spec.younger_than };
         let (store, generation, task) = (self.context.store.clone(), self.generation, self.context.id.to_string());
+        let (paths, run) = (RunPaths::new(&self.context.id.job.to_string()), self.context.run);
         let before = std::mem::replace(&mut self.book, Book::Closed);
         let reporter = self.context.reporter.clone();
         self.book = Book::Writing(self.context.runtime.spawn(async move {
@@ -103,7 +104,8 @@ impl<'a> Bookkeeper<'a> {
             let seconds = began.elapsed().as_secs_f64();
             tracing::info!(step, bytes, stall, seconds, "checkpoint committed");
             reporter.send(Event::Checkpointed(Checkpointed { step, bytes, stall_seconds: stall, seconds }));
-            match retire(&store, &mut ledger, (generation, &task), retention).await {
+            let of = (&paths, run);
+            match tidy(&store, &mut ledger, of, (generation, &task), retention).await {
                 Err(LedgerError::Store(error)) => tracing::warn!(%error, "checkpoints that are not to be kept stay"),
                 retired => retired?,
             }
@@ -158,6 +160,21 @@ async fn opened(
     }
     ledger.append(generation, &task, Entry::Group(group)).await?;
     Ok(ledger)
+}
+
+/// Removes what is not to be kept any more: checkpoints, and what uploads have left that were given up.
+async fn tidy(
+    store: &Store,
+    ledger: &mut Ledger,
+    (paths, run): (&RunPaths, RunNumber),
+    writer: (Generation, &str),
+    retention: Retention,
+) -> Result<(), LedgerError> {
+    retire(store, ledger, writer, retention).await?;
+    for folder in orphans(store, paths, run, ledger).await? {
+        clear(store, &folder).await?;
+    }
+    Ok(())
 }
 
 /// Removes the checkpoints that no rule keeps: only once the latest has been read back and is whole.

@@ -14,11 +14,12 @@ use crate::bench::table::Table;
 const ROWS: &str = "2500000";
 
 /// A figure of the answers, in which unit it is shown, and its bound.
-const FIGURES: [(&str, &str, f64, Option<Bar>); 5] = [
+const FIGURES: [(&str, &str, f64, Option<Bar>); 6] = [
     ("plan_seconds", "plan of an epoch, ms", 1e3, Some(Bar::Below(1000.0))),
     ("peak_bytes", "memory at the most, MiB", 1.0 / 1_048_576.0, Some(Bar::Below(64.0))),
     ("seek_seconds", "seek to any step, mean, ms", 1e3, Some(Bar::Below(10.0))),
     ("seek_seconds_max", "seek to any step, longest, ms", 1e3, Some(Bar::Below(10.0))),
+    ("digest_seconds", "a batch planned and digested, to check a step, ms", 1e3, None),
     ("walk_seconds", "all steps of an epoch one by one, ms", 1e3, None),
 ];
 
