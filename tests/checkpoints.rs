@@ -6,39 +6,13 @@ use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
-use vismae_tests::cluster::{Process, binary, command, descendants, free_port, kill, succeed, vismae, wait_for};
+use vismae_tests::cluster::{
+    Process, binary, command, descendants, free_port, kill, quick_job, succeed, vismae, wait_for,
+};
 
 /// A pre-training of two ranks, with a checkpoint each ten steps.
 fn job_file(folder: &Path, name: &str) -> String {
-    let text = format!(
-        r#"
-name = "{name}"
-store = "{name}"
-
-[corpus]
-name = "phantom"
-inputs = ["phantom"]
-image_size = 32
-
-[model]
-size = "tiny"
-image_size = 32
-embed_dim = 24
-depths = [1, 2]
-heads = [2, 4]
-
-[pretrain]
-epochs = 120
-global_batch = 24
-lanes = 4
-slots = 2
-learning_rate = 1e-3
-checkpoints = {{ every = 10, latest = 3 }}
-"#
-    );
-    let path = folder.join(format!("{name}.toml"));
-    std::fs::write(&path, text).unwrap();
-    path.to_string_lossy().into_owned()
+    quick_job(folder, name, "epochs = 120\nlanes = 4\nslots = 2\ncheckpoints = { every = 10, latest = 3 }")
 }
 
 fn agent(folder: &Path, name: &str, url: &str) -> Process {

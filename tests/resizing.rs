@@ -7,40 +7,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 use vismae_tests::cluster::{
-    Process, binary, command, descendants, free_port, go_on, kill, pause, succeed, vismae, wait_for,
+    Process, binary, command, descendants, free_port, go_on, kill, pause, quick_job, succeed, vismae, wait_for,
 };
 
 /// A pre-training of `slots` ranks that goes on with one.
 fn job_file(folder: &Path, name: &str, slots: u32, epochs: u32) -> String {
-    let text = format!(
-        r#"
-name = "{name}"
-store = "{name}"
-
-[corpus]
-name = "phantom"
-inputs = ["phantom"]
-image_size = 32
-
-[model]
-size = "tiny"
-image_size = 32
-embed_dim = 24
-depths = [1, 2]
-heads = [2, 4]
-
-[pretrain]
-epochs = {epochs}
-global_batch = 24
-lanes = 4
-slots = {slots}
-min_slots = 1
-learning_rate = 1e-3
-"#
-    );
-    let path = folder.join(format!("{name}.toml"));
-    std::fs::write(&path, text).unwrap();
-    path.to_string_lossy().into_owned()
+    quick_job(folder, name, &format!("epochs = {epochs}\nlanes = 4\nslots = {slots}\nmin_slots = 1"))
 }
 
 fn agent(folder: &Path, name: &str, url: &str) -> Process {

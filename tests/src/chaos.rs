@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cluster::{binary, command, free_port, succeed, vismae, wait_for};
+use crate::cluster::{binary, command, free_port, quick_job, succeed, vismae, wait_for};
 use draw::Draw;
 pub use faults::Fault;
 use faults::{Injected, Site};
@@ -174,36 +174,9 @@ impl Chaos {
 
     fn job_file(&self, folder: &Path, name: &str) -> String {
         let Self { epochs, trainers, .. } = self;
-        let text = format!(
-            r#"
-name = "{name}"
-store = "{name}"
-
-[corpus]
-name = "phantom"
-inputs = ["phantom"]
-image_size = 32
-
-[model]
-size = "tiny"
-image_size = 32
-embed_dim = 24
-depths = [1, 2]
-heads = [2, 4]
-
-[pretrain]
-epochs = {epochs}
-global_batch = 24
-lanes = 12
-slots = {trainers}
-min_slots = 1
-learning_rate = 1e-3
-checkpoints = {{ every = 50 }}
-"#
-        );
-        let path = folder.join(format!("{name}.toml"));
-        std::fs::write(&path, text).expect("a job file is written");
-        path.to_string_lossy().into_owned()
+        let rest =
+            format!("epochs = {epochs}\nlanes = 12\nslots = {trainers}\nmin_slots = 1\ncheckpoints = {{ every = 50 }}");
+        quick_job(folder, name, &rest)
     }
 }
 

@@ -58,6 +58,40 @@ pub fn succeed(arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
+/// Writes the file of a job that ingests phantoms and pre-trains a network that takes milliseconds for a step; `pretrain` is the rest of
+/// that table. The store is a folder of the job's name. Gives the path of the file.
+///
+/// # Panics
+/// When it can't be written.
+pub fn quick_job(folder: &Path, name: &str, pretrain: &str) -> String {
+    let text = format!(
+        r#"
+name = "{name}"
+store = "{name}"
+
+[corpus]
+name = "phantom"
+inputs = ["phantom"]
+image_size = 32
+
+[model]
+size = "tiny"
+image_size = 32
+embed_dim = 24
+depths = [1, 2]
+heads = [2, 4]
+
+[pretrain]
+global_batch = 24
+learning_rate = 1e-3
+{pretrain}
+"#
+    );
+    let path = folder.join(format!("{name}.toml"));
+    std::fs::write(&path, text).expect("a job file is written");
+    path.to_string_lossy().into_owned()
+}
+
 /// Everything a store folder holds, as paths relative to it, sorted.
 ///
 /// # Panics
