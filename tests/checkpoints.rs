@@ -1,7 +1,5 @@
 //! Pre-trainings that lose every rank at once, or are parked, and go on from what they have kept: real processes, real files.
 
-#![expect(clippy::unwrap_used, reason = "whatever goes wrong here ends the test")]
-
 use std::path::Path;
 
 use serde_json::Value;
