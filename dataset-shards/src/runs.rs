@@ -14,4 +14,4 @@ pub use paths::{RunNumber, RunPaths};
 pub use results::{
     ClassCurve, ClassifyResults, EpochLoss, Overlay, PretrainResults, Reconstruction, Results, SegmentResults,
 };
-pub use steps::{StepRow, epoch_loss, read_steps, write_steps};
+pub use steps::{StepRow, epoch_loss, mean_loss, read_steps, write_steps};

@@ -36,8 +36,12 @@ pub struct StepRow {
 
 /// Mean loss over the samples of one epoch; none where it has no step.
 pub fn epoch_loss(rows: &[StepRow], epoch: u32) -> Option<f64> {
-    let rows = rows.iter().filter(|row| row.epoch == epoch);
-    let (sum, samples) = rows.fold((0.0, 0.0), |(sum, samples), row| {
+    mean_loss(rows.iter().filter(|row| row.epoch == epoch))
+}
+
+/// Mean loss over the samples of some steps; none where there is no step.
+pub fn mean_loss<'a>(rows: impl IntoIterator<Item = &'a StepRow>) -> Option<f64> {
+    let (sum, samples) = rows.into_iter().fold((0.0, 0.0), |(sum, samples), row| {
         (sum + row.loss * f64::from(row.samples), samples + f64::from(row.samples))
     });
     (samples > 0.0).then(|| sum / samples)

@@ -17,7 +17,7 @@ use vismae_c10d::Collective;
 use vismae_core::ids::Generation;
 use vismae_core::spec::{CheckpointSpec, PretrainSpec};
 use vismae_shards::manifest::ContentHash;
-use vismae_shards::runs::{Checkpoint, CommittedFile, RunPaths, StepRow, write_steps};
+use vismae_shards::runs::{Checkpoint, CommittedFile, RunPaths, StepRow, mean_loss, write_steps};
 use vismae_shards::store::Store;
 
 use super::TaskContext;
@@ -230,7 +230,7 @@ impl<'a> Checkpointer<'a> {
         let checkpoint = Checkpoint {
             step: upload.step,
             configuration: self.configuration,
-            loss: mean_loss(rank.replica().rows(), upload.step, self.spec.every),
+            loss: loss_before(rank.replica().rows(), upload.step, self.spec.every),
             folder: std::mem::take(&mut upload.folder),
             parts,
             steps,
@@ -259,14 +259,10 @@ async fn put(store: &Store, path: String, bytes: Vec<u8>) -> Result<CommittedFil
     Ok(written)
 }
 
-/// Mean over the samples of the steps that led to a checkpoint.
-fn mean_loss(rows: &[StepRow], step: u64, every: u32) -> Option<f64> {
+/// Mean loss of the steps that led to a checkpoint.
+fn loss_before(rows: &[StepRow], step: u64, every: u32) -> Option<f64> {
     let since = step.saturating_sub(every.into());
-    let rows = rows.iter().filter(|row| (since..step).contains(&row.step));
-    let (sum, samples) = rows.fold((0.0, 0.0), |(sum, samples), row| {
-        (sum + row.loss * f64::from(row.samples), samples + f64::from(row.samples))
-    });
-    (samples > 0.0).then(|| sum / samples)
+    mean_loss(rows.iter().filter(|row| (since..step).contains(&row.step)))
 }
 
 /// Size and hash as numbers that an all-reduce carries exactly.

@@ -8,7 +8,7 @@ use super::super::TaskContext;
 use super::super::error::TaskError;
 use super::super::replica::Replica;
 use super::share::Share;
-use super::{configuration, mean_loss, put, table};
+use super::{configuration, loss_before, put, table};
 
 /// Keeps what a replica has come to, unless it is nothing, or is kept already, or another rank is about to: of a gang that waits in vain for
 /// others, all are stopped at once. Gives the step that was kept.
@@ -20,7 +20,7 @@ pub(in super::super) fn park_alone(
     let (Some(generation), step) = (replica.last_generation(), replica.step()) else { return Ok(None) };
     let paths = RunPaths::new(&context.id.job.to_string());
     let folder = paths.checkpoint(context.run, step, generation);
-    let loss = mean_loss(replica.rows(), step, spec.checkpoints.every);
+    let loss = loss_before(replica.rows(), step, spec.checkpoints.every);
     let (store, task) = (&context.store, context.id.to_string());
     context.runtime.block_on(async {
         let failed = |error: LedgerError| TaskError::environment_from(&error);
