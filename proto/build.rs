@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("vismae.v1.bin"), descriptors.encode_to_vec())?;
     // Ordered, so that the same view has the same bytes, which its etag is made of.
-    let shown = ["Job.figures", "Job.spent", "JobSpec.node_labels", "Explanation.spent", "Why.facts"];
+    let shown = ["Job.figures", "Job.spent", "JobSpec.node_labels", "Explanation.spent", "Why.facts", "Worker.labels"];
     let configured =
         shown.iter().fold(tonic_prost_build::configure(), |all, map| all.btree_map(format!("vismae.v1.{map}")));
     configured.compile_fds(descriptors)?;

@@ -131,8 +131,14 @@ fn every_command_prints_json_if_asked() {
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(!lines.is_empty() && lines.iter().all(|line| line["text"].is_string()), "{log}");
     tried.0.insert("logs".to_owned());
-    let worker = ask_again(&mut tried, &["workers"])[0]["name"].as_str().unwrap().to_owned();
-    assert_eq!(ask_again(&mut tried, &["drain", &worker])["state"], "leaving");
+    let worker = ask_again(&mut tried, &["workers", "--order-by", "join_time desc"])[0].clone();
+    let (name, etag) = (worker["name"].as_str().unwrap(), worker["etag"].as_str().unwrap());
+    assert_eq!(ask_again(&mut tried, &["drain", name, "--dry-run", "--etag", etag])["state"], "active");
+    assert_eq!(ask_again(&mut tried, &["drain", name, "--etag", etag])["state"], "leaving");
+    let away = |tried: &mut Tried| ask_again(tried, &["workers"])[0]["state"] == "away";
+    wait_for("the worker to leave", || away(&mut tried));
+    assert_eq!(ask_again(&mut tried, &["drain", name, "--undo"])["name"], name);
+    assert_eq!(ask_again(&mut tried, &["workers"]), Value::Array(vec![]), "nothing is known of it any more");
     assert_eq!(tried.0, commands(), "a command that is not tried here");
 }
 

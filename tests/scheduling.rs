@@ -241,7 +241,7 @@ fn a_pipeline_of_higher_priority_takes_the_slot_and_the_lower_one_says_to_whom_i
     cluster.submit("high", ENDLESS, "", &["--priority", "5"]);
     cluster.trains("high");
     cluster.explained("high", &["high.pretrain goes its way", "asks for 1 slot of any, at priority 5"]);
-    let cause = "`high.pretrain` has a higher priority and needs its slots";
+    let cause = "`high.pretrain` has a higher priority (5 over 0) and needs 1 slot; this one held 1";
     cluster.explained(
         "low",
         &[

@@ -94,9 +94,15 @@ impl Coordinator {
         answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
-    /// Lets a worker leave.
-    pub(crate) async fn drain(&mut self, name: &str) -> Result<v1::Worker, Failure> {
-        let answer = self.workers.drain_worker(v1::DrainWorkerRequest { name: name.to_owned() }).await;
+    /// Lets a worker leave, and gives it no tasks when it comes back.
+    pub(crate) async fn drain(&mut self, request: v1::DrainWorkerRequest) -> Result<v1::Worker, Failure> {
+        let answer = self.workers.drain_worker(request).await;
+        answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
+    }
+
+    /// Lets a worker that was drained have tasks again.
+    pub(crate) async fn undrain(&mut self, request: v1::UndrainWorkerRequest) -> Result<v1::Worker, Failure> {
+        let answer = self.workers.undrain_worker(request).await;
         answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
@@ -151,11 +157,12 @@ impl Coordinator {
         answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
-    /// Every worker that is attached and that the filter wants.
-    pub(crate) async fn workers(&mut self, filter: &str) -> Result<Vec<v1::Worker>, Failure> {
+    /// Every worker that is here or drained and that the filter wants, in the order asked for; both as the API takes them.
+    pub(crate) async fn workers(&mut self, filter: &str, order_by: &str) -> Result<Vec<v1::Worker>, Failure> {
         let (mut all, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request = v1::ListWorkersRequest { page_size: 0, page_token, filter: filter.to_owned() };
+            let (filter, order_by) = (filter.to_owned(), order_by.to_owned());
+            let request = v1::ListWorkersRequest { page_size: 0, page_token, filter, order_by };
             let page = self.workers.list_workers(request).await.map_err(|status| self.explain(status))?.into_inner();
             all.extend(page.workers);
             if page.next_page_token.is_empty() {

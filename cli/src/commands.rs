@@ -87,7 +87,7 @@ enum Command {
     Namespaces(namespaces::Options),
     /// List workers and what their slots run
     Workers(workers::Options),
-    /// Let a worker leave: its tasks stop at their next step boundary, and others take over
+    /// Let a worker leave, or work again: its tasks stop at their next step boundary, others take over, and it gets none until then
     Drain(drain::Options),
     /// Make certificates for a coordinator and its workers, signed by an authority of your own
     Certs(certs::Options),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::output::{figure, table};
 use crate::progress::span;
-use crate::views::{JobView, NamespaceView, PipelineView, WorkerView};
+use crate::views::{JobView, NamespaceView, PipelineView, SlotView, WorkerView};
 
 /// One row for each job.
 pub(crate) fn jobs(pipelines: &[PipelineView]) -> String {
@@ -80,25 +80,30 @@ pub(crate) fn namespaces(namespaces: &[NamespaceView]) -> String {
     table(["NAMESPACE", "KIND", "QUOTA", "USED", "BORROWED", "MAY BORROW", "PENDING", "MAX PENDING"], rows)
 }
 
-/// One row for each slot.
+/// One row for each slot, and one for a worker of which none is known.
 pub(crate) fn workers(workers: &[WorkerView]) -> String {
     if workers.is_empty() {
         return "no workers are attached".to_owned();
     }
     let rows = workers.iter().flat_map(|worker| {
-        worker.slots.iter().map(|slot| {
+        let row = |slot: Option<&SlotView>| {
+            let is_here = worker.state != "away";
+            let task = slot.map(|slot| slot.task.clone().unwrap_or_else(|| "free".to_owned()));
             [
                 worker.name.clone(),
                 worker.host.clone(),
-                slot.index.to_string(),
-                slot.device.clone(),
-                slot.task.clone().unwrap_or_else(|| "free".to_owned()),
+                slot.map(|slot| slot.index.to_string()).unwrap_or_default(),
+                slot.map(|slot| slot.device.clone()).unwrap_or_default(),
+                task.filter(|_| is_here).unwrap_or_default(),
                 worker.state.to_owned(),
                 worker.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
                 worker.version.clone(),
                 worker.joined.clone().unwrap_or_default(),
             ]
-        })
+        };
+        // Of one that is away nothing but its name may be known.
+        let nothing = worker.slots.is_empty().then(|| row(None));
+        worker.slots.iter().map(|slot| row(Some(slot))).chain(nothing).collect::<Vec<_>>()
     });
     table(["WORKER", "HOST", "SLOT", "DEVICE", "TASK", "STATE", "LABELS", "VERSION", "JOINED"], rows)
 }

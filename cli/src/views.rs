@@ -39,6 +39,8 @@ pub(crate) struct JobView {
     pub(crate) seconds: Option<f64>,
     /// Seconds of its slots and of waiting, by what they went to.
     pub(crate) spent: BTreeMap<String, f64>,
+    /// The share of the time of its slots that was productive; absent while no attempt is over.
+    pub(crate) goodput_ratio: Option<f64>,
 }
 
 /// The same as a reason, for programs.
@@ -74,8 +76,10 @@ pub(crate) struct WorkerView {
     pub(crate) host: String,
     pub(crate) version: String,
     pub(crate) joined: Option<String>,
-    /// `active`, or `leaving`: it takes no new tasks.
+    /// `active`; or, where it takes no new tasks, `leaving`, `drained`, or `away`, which is drained and not here.
     pub(crate) state: &'static str,
+    /// Changes with what is shown of it.
+    pub(crate) etag: String,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) slots: Vec<SlotView>,
 }
@@ -203,6 +207,7 @@ impl From<&v1::Job> for JobView {
             figures: job.figures.iter().map(|(name, value)| (name.clone(), *value)).collect(),
             seconds: seconds(job),
             spent: job.spent.iter().map(|(on, time)| (on.clone(), *time)).collect(),
+            goodput_ratio: job.goodput_ratio,
         }
     }
 }
@@ -236,8 +241,11 @@ impl From<&v1::Worker> for WorkerView {
             state: match worker.state() {
                 v1::WorkerState::Leaving => "leaving",
                 v1::WorkerState::Active => "active",
+                v1::WorkerState::Drained => "drained",
+                v1::WorkerState::Away => "away",
                 v1::WorkerState::Unspecified => "unknown",
             },
+            etag: worker.etag.clone(),
             labels: worker.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             slots: worker.slots.iter().map(slot).collect(),
         }
@@ -246,20 +254,23 @@ impl From<&v1::Worker> for WorkerView {
 
 impl From<&v1::Namespace> for NamespaceView {
     fn from(namespace: &v1::Namespace) -> Self {
-        let slots = |slots: Option<v1::Slots>| {
-            let v1::Slots { cpu, cuda } = slots.unwrap_or_default();
-            SlotsView { cpu, cuda }
-        };
         let (quota, usage) = (namespace.quota.unwrap_or_default(), namespace.usage.unwrap_or_default());
         Self {
             name: namespace.name.clone(),
             quota: LimitView { cpu: quota.cpu, cuda: quota.cuda },
             borrowing: namespace.borrowing.map(|borrowing| BorrowingView { limit: borrowing.limit }),
             max_pending: namespace.max_pending,
-            used: slots(usage.used),
-            borrowed: slots(usage.borrowed),
+            used: SlotsView::from(usage.used),
+            borrowed: SlotsView::from(usage.borrowed),
             pending: usage.pending,
         }
+    }
+}
+
+impl From<Option<v1::Slots>> for SlotsView {
+    fn from(slots: Option<v1::Slots>) -> Self {
+        let v1::Slots { cpu, cuda } = slots.unwrap_or_default();
+        Self { cpu, cuda }
     }
 }
 

@@ -13,7 +13,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vismae_core::coordinator::Coordinator;
-use vismae_core::effect::{Answer, Effects, JoinError, NamespaceError, Record, SubmitError};
+use vismae_core::effect::{
+    Answer, Effects, JoinError, NamespaceError, PipelineError, Record, SubmitError, WorkerError,
+};
 use vismae_core::event::Event;
 use vismae_core::ids::PipelineId;
 use vismae_core::namespace::Namespace;
@@ -57,7 +59,9 @@ enum Reply {
     /// A submission.
     Submit(oneshot::Sender<Result<PipelineId, SubmitError>>),
     /// Who cancels, suspends or resumes a pipeline.
-    Pipeline(oneshot::Sender<Result<(), NotDone>>),
+    Pipeline(oneshot::Sender<Result<(), NotDone<PipelineError>>>),
+    /// Who drains a worker, or lets it work again.
+    Worker(oneshot::Sender<Result<(), NotDone<WorkerError>>>),
     /// A change of a namespace.
     Namespace(oneshot::Sender<Result<Namespace, NamespaceError>>),
     /// An agent, with the stream that is opened when it is let in.
@@ -175,11 +179,13 @@ impl<J: Journal> Driver<J> {
                     }
                     lost.append(&mut self.carry_out(effects, reply));
                 }
-                Step::Refuse(reply) => {
-                    if let Reply::Pipeline(waiting) = reply {
-                        waiting.send(Err(NotDone::Changed)).ok();
-                    }
+                Step::Refuse(Reply::Pipeline(waiting)) => {
+                    waiting.send(Err(NotDone::Changed)).ok();
                 }
+                Step::Refuse(Reply::Worker(waiting)) => {
+                    waiting.send(Err(NotDone::Changed)).ok();
+                }
+                Step::Refuse(_) => tracing::error!("a condition on what nobody waits for"),
                 Step::Read(read) => read(&self.core),
                 Step::Watch(pipeline, reply) => {
                     let known = self.core.pipeline(&pipeline).is_some();
@@ -208,14 +214,14 @@ impl<J: Journal> Driver<J> {
     /// Carries out effects whose records are kept, in the order that [`Effects`] demands. Returns the workers that could not be
     /// reached.
     fn carry_out(&mut self, effects: Effects, reply: Reply) -> Vec<Lease> {
-        let mut unreachable: Vec<Lease> =
-            effects.drain.iter().filter_map(|lease| self.links.drain(lease).err()).collect();
         for close in effects.close {
             self.links.close(close);
         }
         if let Some(answer) = effects.answer {
             self.answer(answer, reply);
         }
+        let mut unreachable: Vec<Lease> =
+            effects.drain.iter().filter_map(|lease| self.links.drain(lease).err()).collect();
         unreachable.extend(effects.send.iter().filter_map(|dispatch| self.links.send(dispatch).err()));
         for pipeline in &effects.changed {
             self.watchers.wake(pipeline);
@@ -241,6 +247,9 @@ impl<J: Journal> Driver<J> {
                 waiting.send(result).ok();
             }
             (Answer::Pipeline(result), Reply::Pipeline(waiting)) => {
+                waiting.send(result.map_err(NotDone::Core)).ok();
+            }
+            (Answer::Worker(result), Reply::Worker(waiting)) => {
                 waiting.send(result.map_err(NotDone::Core)).ok();
             }
             (Answer::Namespace(result), Reply::Namespace(waiting)) => {

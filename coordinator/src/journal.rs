@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use vismae_core::effect::Record;
-use vismae_core::ids::{JobId, NamespaceName, PipelineId};
+use vismae_core::ids::{JobId, NamespaceName, PipelineId, WorkerId};
 
 pub use codec::CorruptRecord;
 pub use durable::{DurableJournal, OpenJournalError};
@@ -59,6 +59,7 @@ pub trait Journal: Send + 'static {
 pub struct MemoryJournal {
     pipelines: BTreeMap<PipelineId, Kept>,
     namespaces: BTreeMap<NamespaceName, Record>,
+    drained: BTreeMap<WorkerId, Record>,
 }
 
 /// What is kept of one pipeline.
@@ -78,7 +79,7 @@ impl MemoryJournal {
             let whole = kept.submission.iter().chain(&kept.cancellation).chain(&kept.suspension);
             whole.chain(kept.jobs.values()).chain(kept.generations.values())
         });
-        self.namespaces.values().chain(pipelines)
+        self.namespaces.values().chain(self.drained.values()).chain(pipelines)
     }
 
     fn keep(&mut self, record: &Record) {
@@ -97,6 +98,12 @@ impl MemoryJournal {
             }
             Record::NamespaceDeleted { namespace } => {
                 self.namespaces.remove(namespace);
+            }
+            Record::Drained { worker, .. } => {
+                self.drained.insert(worker.clone(), record.clone());
+            }
+            Record::Undrained { worker } => {
+                self.drained.remove(worker);
             }
             Record::Forgotten { pipeline } => {
                 self.pipelines.remove(pipeline);

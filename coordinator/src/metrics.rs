@@ -13,7 +13,7 @@ use vismae_core::device::DeviceKind;
 use vismae_core::effect::{EvictReason, Fact, FormReason};
 use vismae_core::failure::Cause;
 use vismae_core::ids::JobId;
-use vismae_core::job::{JobState, Ledger, Use};
+use vismae_core::job::{Grounds, JobState, Ledger, Use};
 use vismae_core::worker::WorkerState;
 
 const WORKERS: &str = "vismae_workers";
@@ -82,7 +82,11 @@ pub fn recorder() -> Result<PrometheusHandle, RecorderTaken> {
 
 /// Describes every series, and begins the counters at zero.
 pub(crate) fn describe() {
-    describe_gauge!(WORKERS, Unit::Count, "workers that are here, by state: active or leaving");
+    describe_gauge!(
+        WORKERS,
+        Unit::Count,
+        "workers, by state: active, leaving, drained, or away, which are drained and not here"
+    );
     describe_gauge!(SLOTS, Unit::Count, "slots of the workers that are here, by state: free or busy");
     describe_gauge!(JOBS, Unit::Count, "jobs of the pipelines that are remembered, by state");
     describe_gauge!(
@@ -207,7 +211,7 @@ pub(crate) fn reload_failed(what: &'static str) {
 pub(crate) fn observe(core: &Coordinator) {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "process" => "coordinator").set(1.0);
     for state in WorkerState::ALL {
-        let count = core.workers().filter(|worker| worker.state == state).count();
+        let count = core.known_workers().filter(|worker| worker.state == state).count();
         gauge!(WORKERS, "state" => state.word()).set(count as f64);
     }
     let slots = core.workers().flat_map(|worker| &worker.slots);
@@ -267,6 +271,8 @@ pub(crate) fn count(core: &Coordinator, fact: &Fact) {
     match fact {
         Fact::WorkerJoined(worker) => tracing::info!(%worker, "worker joined"),
         Fact::WorkerLost { worker, reason } => tracing::info!(%worker, reason, "worker lost"),
+        Fact::WorkerDrained(worker) => tracing::info!(%worker, "worker drained"),
+        Fact::WorkerUndrained { worker, lapsed } => tracing::info!(%worker, lapsed, "worker drained no longer"),
         Fact::JobStarted { job, attempt } => tracing::info!(%job, attempt, "job started"),
         Fact::TaskFailed { task, cause, message } => {
             tracing::info!(%task, %cause, message, "task failed");
@@ -281,12 +287,13 @@ pub(crate) fn count(core: &Coordinator, fact: &Fact) {
             tracing::info!(%job, reason = reason.word(), seconds, "recovered");
             histogram!(RECOVERY_DURATION, "cause" => reason.word()).record(seconds);
         }
-        Fact::MemberReleased { task, by } => {
-            tracing::info!(%task, %by, "task released for another job");
+        Fact::MemberReleased { task, by, grounds: Grounds { priority, own_priority, needed, held } } => {
+            tracing::info!(%task, %by, priority, own_priority, needed, held, "task released for another job");
             counter!(EVICTIONS, "reason" => EvictReason::Released.word()).increment(1);
         }
-        Fact::JobEvicted { job, reason } => {
-            tracing::info!(%job, reason = reason.word(), "job evicted");
+        Fact::JobEvicted { job, by, reason, grounds: Grounds { priority, own_priority, needed, held } } => {
+            let reason_word = reason.word();
+            tracing::info!(%job, %by, reason = reason_word, priority, own_priority, needed, held, "job evicted");
             counter!(EVICTIONS, "reason" => reason.word()).increment(1);
         }
         // Summed up by the core.

@@ -13,7 +13,10 @@ use vismae_coordinator::server::{Config, RunError, serve_with};
 use vismae_proto::convert::pipeline_to_wire;
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_command::Command;
-use vismae_proto::v1::{ListPipelinesRequest, LogGap, LogLine, ReadLogsRequest, State, SubmitPipelineRequest};
+use vismae_proto::v1::{
+    Drain, DrainWorkerRequest, ListPipelinesRequest, LogGap, LogLine, ReadLogsRequest, State, SubmitPipelineRequest,
+    UndrainWorkerRequest, WorkerState, coordinator_message,
+};
 use wire::{Agent, Coordinator, any_port, demo, in_time, single};
 
 /// A folder that outlives its coordinators.
@@ -183,6 +186,35 @@ async fn a_request_is_answered_as_before_and_over_pipelines_are_still_known() {
     let all: Vec<_> = all.iter().map(|pipeline| (pipeline.name.as_str(), pipeline.state())).collect();
     assert_eq!(all, [("demo", State::Pending), ("demo-2", State::Cancelled)]);
     second.stop().await;
+}
+
+#[tokio::test]
+async fn a_drained_worker_gets_no_tasks_from_the_next_coordinator_either() {
+    let disk = Disk::new();
+    let first = disk.coordinator().await;
+    first.submit(&single()).await;
+    let mut agent = Agent::attach(&first, "w0", 1).await;
+    let task = agent.started().await;
+    let drain = DrainWorkerRequest { name: "w0".to_owned(), ..Default::default() };
+    first.workers().drain_worker(drain).await.unwrap();
+    // Killed before the agent has heard of it, which goes on with its task.
+    let second = disk.coordinator().await;
+    let mut agent = Agent::come_back(&second, "w0", 1, &[(&task, 0)]).await;
+    let told = in_time(agent.hear()).await.unwrap();
+    assert_eq!(told, Some(coordinator_message::Message::Drain(Drain {})), "behind the welcome");
+    drop((first, agent));
+    // Its agent is started again, and the coordinator too.
+    let third = disk.coordinator().await;
+    let mut again = Agent::attach(&third, "w0", 1).await;
+    let mut other = Agent::attach(&third, "w1", 1).await;
+    assert_eq!(other.started().await, "demo.ingest/1/0");
+    let undo = UndrainWorkerRequest { name: "w0".to_owned(), ..Default::default() };
+    let worker = third.workers().undrain_worker(undo).await.unwrap().into_inner();
+    assert_eq!(worker.state(), WorkerState::Active);
+    third.submit(&single()).await;
+    assert_eq!(again.started().await, "demo-2.ingest/0/0");
+    drop(second);
+    third.stop().await;
 }
 
 #[tokio::test]

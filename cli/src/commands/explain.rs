@@ -9,7 +9,7 @@ use vismae_proto::v1;
 use super::CoordinatorAddress;
 use crate::failure::Failure;
 use crate::output::{Format, figure};
-use crate::views::{NamespaceView, WhyView};
+use crate::views::{NamespaceView, SlotsView, WhyView};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -29,10 +29,9 @@ struct ExplanationView {
     device: &'static str,
     node_labels: BTreeMap<String, String>,
     priority: i32,
-    /// CPU and GPU slots.
-    present: [u32; 2],
-    matching: [u32; 2],
-    free: [u32; 2],
+    present: SlotsView,
+    matching: SlotsView,
+    free: SlotsView,
     namespace: Option<NamespaceView>,
     before: u32,
     ahead: Vec<LinkView>,
@@ -58,6 +57,8 @@ struct RemedyView {
     eviction: String,
     jobs: Vec<String>,
     text: String,
+    /// The end of a pause.
+    until: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,7 +76,6 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
 
 impl From<v1::Explanation> for ExplanationView {
     fn from(told: v1::Explanation) -> Self {
-        let slots = |slots: Option<v1::Slots>| slots.map_or([0, 0], |slots| [slots.cpu, slots.cuda]);
         let device = match told.device() {
             v1::DeviceKind::Unspecified => "any",
             v1::DeviceKind::Cpu => "cpu",
@@ -91,9 +91,9 @@ impl From<v1::Explanation> for ExplanationView {
             device,
             node_labels: told.node_labels.into_iter().collect(),
             priority: told.priority,
-            present: slots(told.present),
-            matching: slots(told.matching),
-            free: slots(told.free),
+            present: told.present.into(),
+            matching: told.matching.into(),
+            free: told.free.into(),
             namespace: told.namespace.as_ref().map(NamespaceView::from),
             before: told.before,
             ahead: told.ahead.into_iter().map(|link| LinkView { job: link.job, reason: link.reason }).collect(),
@@ -104,6 +104,7 @@ impl From<v1::Explanation> for ExplanationView {
                 eviction: word(remedy.eviction().as_str_name(), "EVICTION_"),
                 jobs: remedy.jobs,
                 text: remedy.text,
+                until: remedy.until_time.map(|time| time.to_string()),
             },
             attempts: told.attempts,
             retries_left: told.retries_left,
@@ -129,7 +130,7 @@ fn text(told: &ExplanationView) -> String {
         "" => format!("{} goes its way", told.job),
         reason => format!("{} {reason}", told.job),
     }];
-    let kinds = |[cpu, cuda]: [u32; 2]| format!("{cpu} cpu, {cuda} cuda");
+    let kinds = |SlotsView { cpu, cuda }: SlotsView| format!("{cpu} cpu, {cuda} cuda");
     let asks = match (told.slots_at_least, told.slots_at_most) {
         (least, most) if least == most => counted(least, "slot"),
         (least, most) => format!("{least} to {most} slots"),
@@ -160,7 +161,8 @@ fn text(told: &ExplanationView) -> String {
     });
     lines.extend(told.ahead.iter().map(|link| format!("  behind        {} {}", link.job, link.reason)));
     lines.extend(told.holders.iter().map(|(job, slots)| format!("  held by       {job}: {}", counted(*slots, "slot"))));
-    lines.push(format!("  it can run    when: {}", told.remedy.text));
+    let until = told.remedy.until.as_ref().map(|until| format!(" (at {until})")).unwrap_or_default();
+    lines.push(format!("  it can run    when: {}{until}", told.remedy.text));
     lines.push(format!("  attempts      {} so far, {} left", told.attempts, counted(told.retries_left, "failure")));
     lines.extend(told.stops.iter().map(|stop| format!("  attempt {:<5} ended: {}", stop.attempt, stop.reason)));
     lines.extend(told.spent.iter().map(|(on, seconds)| format!("  {on:<20} {} s", figure(*seconds))));

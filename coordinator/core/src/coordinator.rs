@@ -1,6 +1,7 @@
 //! The state machine that runs pipelines on workers.
 
 mod admission;
+mod drain;
 mod elastic;
 mod ended;
 mod evict;
@@ -24,6 +25,8 @@ use crate::schedule::Room;
 use crate::time::MonoTime;
 use crate::worker::Worker;
 
+use drain::Drain;
+pub use drain::{DRAIN_KEPT, DRAINED_WORKERS};
 pub use ended::Ends;
 use namespaces::{Tally, first_revision};
 
@@ -60,6 +63,8 @@ pub struct Coordinator {
     /// How many jobs those have, by how they ended.
     ends: Ends,
     workers: BTreeMap<WorkerId, Worker>,
+    /// Workers that get no tasks until an operator says so.
+    drained: BTreeMap<WorkerId, Drain>,
     /// No worker's lease ends before.
     leases_until: MonoTime,
     /// The slots as the last look at all waiting jobs has left them, as long as nothing but submissions has happened since.
@@ -90,6 +95,7 @@ impl Coordinator {
             ended: VecDeque::new(),
             ends: Ends::default(),
             workers: BTreeMap::new(),
+            drained: BTreeMap::new(),
             leases_until: MonoTime::default(),
             room: None,
             awaited: BTreeMap::new(),
@@ -145,7 +151,12 @@ impl Coordinator {
             Event::WorkerHeard(lease) => {
                 self.hear(now, &lease);
             }
-            Event::WorkerDrained(lease) => self.drain(lease, effects),
+            Event::DrainWorker { worker } => {
+                effects.answer = Some(Answer::Worker(self.drain(now, worker, effects)));
+            }
+            Event::UndrainWorker { worker } => {
+                effects.answer = Some(Answer::Worker(self.undrain(worker, effects)));
+            }
             Event::WorkerLeaving(lease) => self.leave(now, &lease),
             Event::WorkerLost(lease) => {
                 if self.is_current(&lease) {
@@ -223,6 +234,11 @@ impl Coordinator {
     /// Every worker that is believed to be alive, by name.
     pub fn workers(&self) -> impl DoubleEndedIterator<Item = &Worker> {
         self.workers.values()
+    }
+
+    /// The worker of that name, if it is here, or drained.
+    pub fn worker(&self, id: &WorkerId) -> Option<&Worker> {
+        self.workers.get(id).or_else(|| self.drained.get(id)?.away())
     }
 
     /// The jobs of pipelines that are not over and in which some job has had slots.

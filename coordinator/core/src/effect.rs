@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::ids::{PipelineId, TaskId, WorkerId};
 use crate::worker::Lease;
 
-pub use answer::{Answer, JoinError, NamespaceError, PipelineError, SubmitError};
+pub use answer::{Answer, JoinError, NamespaceError, PipelineError, SubmitError, WorkerError};
 pub use command::{Command, Membership, Start};
 pub use fact::{EvictReason, Fact, FormReason};
 pub use record::Record;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::failure::Cause;
-use crate::ids::{Epoch, Generation, NamespaceName, PipelineId, TaskId};
+use crate::ids::{Epoch, Generation, NamespaceName, PipelineId, TaskId, WorkerId};
 use crate::namespace::NamespaceChange;
 use crate::spec::PipelineSpec;
 use crate::worker::{Arrival, Lease};
@@ -59,8 +59,17 @@ pub enum Event {
     WorkerJoined(Arrival),
     /// A worker is alive.
     WorkerHeard(Lease),
-    /// An operator wants a worker to leave.
-    WorkerDrained(Lease),
+    /// An operator wants a worker to leave, and to get no tasks whenever it comes back. Answered by
+    /// [`Answer::Worker`](crate::effect::Answer::Worker).
+    DrainWorker {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// An operator lets a worker that was drained have tasks again. Answered by [`Answer::Worker`](crate::effect::Answer::Worker).
+    UndrainWorker {
+        /// The worker.
+        worker: WorkerId,
+    },
     /// A worker takes no new tasks and leaves when the running ones are over.
     WorkerLeaving(Lease),
     /// A worker's stream ended.

@@ -47,7 +47,7 @@ pub struct Explanation {
     pub retries_left: u32,
     /// The latest attempts that ended before their work was done.
     pub stops: Vec<Stop>,
-    /// What its slots were used for, and what it waited for.
+    /// What its slots were used for, and what it waited for, until now.
     pub ledger: Ledger,
 }
 
@@ -180,7 +180,12 @@ impl fmt::Display for Eviction {
                 write!(f, "{} stop already", list(&mut jobs.iter().map(|job| format!("`{job}`"))))
             }
             Self::Would { jobs } => {
-                let jobs = list(&mut jobs.iter().map(|(job, reason)| format!("`{job}` ({})", reason.word())));
+                let word = |reason: &EvictReason| match reason {
+                    EvictReason::Preempted => "of lower priority",
+                    EvictReason::Reclaimed => "on borrowed slots",
+                    EvictReason::Released => "members that it can do without",
+                };
+                let jobs = list(&mut jobs.iter().map(|(job, reason)| format!("`{job}` ({})", word(reason))));
                 write!(f, "{jobs} would be stopped for it")
             }
             Self::Nobody => f.write_str("nobody can be stopped for it"),

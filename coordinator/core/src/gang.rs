@@ -76,6 +76,13 @@ pub struct Spent {
     pub working: Duration,
 }
 
+impl Spent {
+    fn add(&mut self, other: Self) {
+        self.starting += other.starting;
+        self.working += other.working;
+    }
+}
+
 /// One task of a gang.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
@@ -179,10 +186,16 @@ impl Gang {
         let meets = self.formation.is_some();
         let Some(over) = self.members.get_mut(&member) else { return };
         over.state = MemberState::Over(end);
-        let met = if meets { over.joined } else { Some(over.seated) };
-        let began = self.began.unwrap_or(now).max(met.unwrap_or(now)).max(over.seated);
-        self.spent.starting += began.since(over.seated);
-        self.spent.working += now.since(began);
+        self.spent.add(over.spent(now, self.began, meets));
+    }
+
+    /// What its slots were used for until now, those of its members that are not over among them.
+    pub(crate) fn spent_until(&self, now: MonoTime) -> Spent {
+        let mut spent = self.spent;
+        for (_, member) in self.live_members() {
+            spent.add(member.spent(now, self.began, self.formation.is_some()));
+        }
+        spent
     }
 
     /// Takes a member that is up for one that can be a rank, or for one that cannot.
@@ -409,6 +422,13 @@ impl Gang {
 }
 
 impl Member {
+    /// What its slot was used for until now, in a gang that made its first progress then, if it has; and whose members meet, or need not.
+    fn spent(&self, now: MonoTime, began: Option<MonoTime>, meets: bool) -> Spent {
+        let met = if meets { self.joined } else { Some(self.seated) };
+        let began = began.unwrap_or(now).max(met.unwrap_or(now)).max(self.seated);
+        Spent { starting: began.since(self.seated), working: now.since(began) }
+    }
+
     fn store_address(&self) -> Option<String> {
         match &self.state {
             MemberState::Ready { store_address, .. } => store_address.clone(),

@@ -13,7 +13,7 @@ use crate::event::Progress;
 use crate::failure::Failure;
 use crate::gang::{Gang, MemberState};
 use crate::ids::{Generation, JobId, JobName, WorkerId};
-use crate::reason::Reason;
+use crate::reason::{Reason, slots};
 use crate::spec::{Demand, JobSpec};
 use crate::time::MonoTime;
 
@@ -135,12 +135,16 @@ pub enum StopReason {
     Preempted {
         /// That job.
         by: JobId,
+        /// What was weighed; absent where an earlier coordinator has not kept it.
+        grounds: Option<Grounds>,
     },
     /// Its namespace has borrowed slots that a job within the quota of another one needs; it goes back to the queue, and no failure is
     /// counted.
     Reclaimed {
         /// That job.
         by: JobId,
+        /// What was weighed; absent where an earlier coordinator has not kept it.
+        grounds: Option<Grounds>,
     },
     /// The pipeline is suspended; it goes on when that is resumed, and no failure is counted.
     Suspended,
@@ -151,6 +155,19 @@ pub enum StopReason {
     },
     /// The pipeline was cancelled.
     Cancelled,
+}
+
+/// What was weighed when a job was stopped for another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grounds {
+    /// The priority of the other one.
+    pub priority: i32,
+    /// That of this one.
+    pub own_priority: i32,
+    /// Slots that the other one needs at once.
+    pub needed: u32,
+    /// Slots that this one held.
+    pub held: u32,
 }
 
 /// How a job ended.
@@ -194,6 +211,25 @@ impl Job {
             ledger: Ledger::default(),
             stops: Vec::new(),
         }
+    }
+
+    /// What its slots were used for, and what it waited for, until now: what it has come to in the present attempt counts as productive,
+    /// as long as it is not lost.
+    pub fn ledger_until(&self, now: MonoTime) -> Ledger {
+        let mut ledger = self.ledger.clone();
+        if let Some(on) = Use::of_waiting(&self.state) {
+            ledger.add(on, now.since(self.since));
+        }
+        if let Some(gang) = self.state.gang() {
+            let on = match &self.state {
+                JobState::Stopping { why, .. } if gang.is_group() => Use::of_stop(why),
+                _ => Use::Productive,
+            };
+            let spent = gang.spent_until(now);
+            ledger.add(Use::Starting, spent.starting);
+            ledger.add(on, spent.working);
+        }
+        ledger
     }
 
     /// How many slots it asks for.
@@ -289,8 +325,20 @@ impl fmt::Display for StopReason {
         match self {
             Self::Failed(failure) => write!(f, "{failure}"),
             Self::WorkerLeaves(worker) => write!(f, "worker `{worker}` leaves"),
-            Self::Preempted { by } => write!(f, "`{by}` has a higher priority and needs its slots"),
-            Self::Reclaimed { by } => write!(f, "borrowed slots were reclaimed by `{by}`"),
+            Self::Preempted { by, grounds: Some(Grounds { priority, own_priority, needed, held }) } => write!(
+                f,
+                "`{by}` has a higher priority ({priority} over {own_priority}) and needs {}; this one held {held}",
+                slots(*needed)
+            ),
+            Self::Preempted { by, grounds: None } => write!(f, "`{by}` has a higher priority and needs its slots"),
+            Self::Reclaimed { by, grounds: Some(Grounds { needed, held, .. }) } => {
+                write!(
+                    f,
+                    "`{by}` needs {} within its quota; this one held {held}, some of them borrowed",
+                    slots(*needed)
+                )
+            }
+            Self::Reclaimed { by, grounds: None } => write!(f, "borrowed slots were reclaimed by `{by}`"),
             Self::Suspended => f.write_str("the pipeline is suspended"),
             Self::Late { after } => {
                 write!(

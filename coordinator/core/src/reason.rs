@@ -94,7 +94,7 @@ impl fmt::Display for Reason {
                 }
                 Ok(())
             }
-            Self::NoWorkers => f.write_str("no worker has joined"),
+            Self::NoWorkers => f.write_str("no worker is here that takes tasks"),
             Self::Capacity { needed, present } => {
                 write!(f, "needs {} at once, the workers have {present} of one kind", slots(*needed))
             }
@@ -126,6 +126,6 @@ impl fmt::Display for Reason {
     }
 }
 
-fn slots(count: u32) -> String {
+pub(crate) fn slots(count: u32) -> String {
     if count == 1 { "1 slot".to_owned() } else { format!("{count} slots") }
 }

@@ -56,17 +56,23 @@ pub enum WorkerState {
     Active,
     /// It finishes what it has and leaves.
     Leaving,
+    /// It was drained, and is here again: it stays, and gets no tasks until an operator says so.
+    Drained,
+    /// It was drained, and is not here.
+    Away,
 }
 
 impl WorkerState {
     /// Every state.
-    pub const ALL: [Self; 2] = [Self::Active, Self::Leaving];
+    pub const ALL: [Self; 4] = [Self::Active, Self::Leaving, Self::Drained, Self::Away];
 
     /// The word it is shown and counted by.
     pub fn word(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::Leaving => "leaving",
+            Self::Drained => "drained",
+            Self::Away => "away",
         }
     }
 }
@@ -80,7 +86,7 @@ pub struct Slot {
     pub task: Option<TaskId>,
 }
 
-/// A worker that is believed to be alive.
+/// A worker that is believed to be alive, or as it was when it was last here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Worker {
     /// This stay.
@@ -112,6 +118,20 @@ impl Worker {
             version: arrival.version,
             joined: now,
             heard: now,
+        }
+    }
+
+    /// A worker of which nothing is known but its name.
+    pub(crate) fn away(worker: WorkerId) -> Self {
+        Self {
+            lease: Lease { worker, number: 0 },
+            state: WorkerState::Away,
+            slots: Vec::new(),
+            labels: Arc::default(),
+            host: String::new(),
+            version: String::new(),
+            joined: MonoTime::default(),
+            heard: MonoTime::default(),
         }
     }
 

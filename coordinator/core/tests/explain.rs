@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use cluster::*;
 use vismae_core::device::PerKind;
-use vismae_core::explanation::{Explanation, Slots};
+use vismae_core::effect::EvictReason;
+use vismae_core::explanation::{Eviction, Explanation, Slots};
 use vismae_core::failure::Cause;
 use vismae_core::namespace::NamespaceChange;
 use vismae_core::spec::{JobSpec, Labels, PipelineSpec, Placement};
 
 fn explain(cluster: &Cluster, job: &str) -> Explanation {
-    cluster.core.explain(&job.parse().unwrap()).unwrap()
+    cluster.core.explain(cluster.now, &job.parse().unwrap()).unwrap()
 }
 
 #[track_caller]
@@ -30,7 +31,7 @@ fn of(name: &str, slots: u32, priority: i32) -> PipelineSpec {
 #[test]
 fn every_reason_has_its_remedy_with_numbers() {
     let mut cluster = Cluster::new();
-    assert_eq!(cluster.core.explain(&"no.job".parse().unwrap()), None);
+    assert_eq!(cluster.core.explain(cluster.now, &"no.job".parse().unwrap()), None);
     cluster.submit(of("first", 2, 1));
     check(&cluster, "first.a", "workers with 2 slots more that it may use must join, or it must ask for less");
     cluster.join("w0", 3);
@@ -96,6 +97,20 @@ fn those_who_could_be_stopped_and_are_too_few_are_counted() {
     let zoned =
         check(&cluster, "zoned.a", "workers with 1 slot more that it may use must join, or it must ask for less");
     assert_eq!((zoned.slots.matching.cpu, zoned.slots.present.cpu), (1, 5));
+}
+
+#[test]
+fn who_would_be_stopped_is_told_with_the_right_to_it() {
+    let job = |name: &str| format!("{name}.a").parse().unwrap();
+    let jobs = vec![
+        (job("low"), EvictReason::Preempted),
+        (job("guest"), EvictReason::Reclaimed),
+        (job("large"), EvictReason::Released),
+    ];
+    assert_eq!(
+        Eviction::Would { jobs }.to_string(),
+        "`low.a` (of lower priority), `guest.a` (on borrowed slots), `large.a` (members that it can do without) would be stopped for it"
+    );
 }
 
 #[test]

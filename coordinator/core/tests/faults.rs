@@ -122,7 +122,7 @@ fn a_job_that_loses_all_its_workers_waits_for_new_ones() {
     cluster.lose("w0");
     cluster.lose("w1");
     cluster.pass(Duration::from_secs(1));
-    cluster.expect("demo.a", "waiting", "no worker has joined");
+    cluster.expect("demo.a", "waiting", "no worker is here that takes tasks");
 }
 
 #[test]

@@ -45,6 +45,48 @@ fn what_succeeds_is_productive_from_its_first_progress_and_each_slot_counts() {
 }
 
 #[test]
+fn what_is_not_over_is_booked_as_far_as_it_has_come() {
+    let mut cluster = Cluster::new();
+    cluster.submit(pipeline("p", vec![job("a", &[], pretrain(2))]));
+    seconds(&mut cluster, 3);
+    let until_now = |cluster: &Cluster| -> Vec<String> {
+        let ledger = cluster.job("p.a").ledger_until(cluster.now);
+        ledger.iter().map(|(on, time)| format!("{} {}", on.word(), time.as_secs_f64())).collect()
+    };
+    assert_eq!((until_now(&cluster), spent(&cluster, "p.a")), (vec!["wait_workers 3".to_owned()], vec![]));
+    cluster.join("w0", 2);
+    seconds(&mut cluster, 2);
+    assert_eq!(until_now(&cluster), ["starting 4", "wait_workers 3"]);
+    cluster.ready("p.a/0/0");
+    cluster.ready("p.a/0/1");
+    goes_on(&mut cluster, "p.a/0/0");
+    seconds(&mut cluster, 5);
+    assert_eq!(until_now(&cluster), ["productive 10", "starting 4", "wait_workers 3"]);
+    assert_eq!(spent(&cluster, "p.a"), ["wait_workers 3"], "the attempt is not over");
+    cluster.suspend("p").unwrap();
+    assert_eq!(until_now(&cluster), ["starting 4", "suspended 10", "wait_workers 3"], "what stops it is known");
+    let expected = until_now(&cluster);
+    cluster.stopped("p.a/0/0");
+    cluster.stopped("p.a/0/1");
+    assert_eq!((until_now(&cluster), spent(&cluster, "p.a")), (expected.clone(), expected), "as it is booked then");
+}
+
+#[test]
+fn who_waits_for_its_turn_waits_for_no_slots() {
+    let mut cluster = Cluster::new();
+    cluster.join("w0", 2);
+    for (name, slots) in [("p", 1), ("large", 2), ("small", 1)] {
+        cluster.submit(pipeline(name, vec![job("a", &[], pretrain(slots))]));
+    }
+    seconds(&mut cluster, 4);
+    cluster.succeed("p.a/0/0");
+    cluster.succeed("large.a/0/0");
+    cluster.succeed("large.a/0/1");
+    assert_eq!(spent(&cluster, "large.a")[1..], ["wait_slots 4"]);
+    assert_eq!(spent(&cluster, "small.a"), ["wait_behind 4"]);
+}
+
+#[test]
 fn what_is_lost_is_lost_to_its_cause() {
     let mut cluster = Cluster::new();
     cluster.join("w0", 1);

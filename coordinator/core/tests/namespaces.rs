@@ -103,7 +103,11 @@ fn what_was_borrowed_is_reclaimed_as_whole_gangs_and_no_more_than_it_takes() {
         ["stop own.a/0/0", "stop own.a/0/1"],
         "of a namespace that borrows the lowest is stopped first"
     );
-    cluster.expect("own.a", "stopping", "stops because borrowed slots were reclaimed by `mine.a`");
+    cluster.expect(
+        "own.a",
+        "stopping",
+        "stops because `mine.a` needs 1 slot within its quota; this one held 2, some of them borrowed",
+    );
     cluster.stopped("own.a/0/0");
     cluster.stopped("own.a/0/1");
     cluster.expect("mine.a", "running", "");
@@ -125,7 +129,11 @@ fn slots_within_a_quota_are_taken_by_a_higher_priority_of_the_same_namespace_onl
     cluster.sent();
     cluster.submit(of("right", "urgent", 1, 1000));
     assert_eq!(cluster.sent(), ["stop there.a/0/0", "stop there.a/0/1"]);
-    cluster.expect("there.a", "stopping", "stops because `urgent.a` has a higher priority and needs its slots");
+    cluster.expect(
+        "there.a",
+        "stopping",
+        "stops because `urgent.a` has a higher priority (1000 over 0) and needs 1 slot; this one held 2",
+    );
     cluster.expect("low.a", "running", "0 of 2 tasks are up");
 }
 

@@ -19,7 +19,7 @@ use vismae_core::pipeline::PipelineState;
 fn a_pipeline_runs_from_ingest_to_its_fine_tunes() {
     let mut cluster = Cluster::new();
     let id = cluster.submit(demo());
-    cluster.expect("demo.ingest", "waiting", "no worker has joined");
+    cluster.expect("demo.ingest", "waiting", "no worker is here that takes tasks");
     cluster.expect("demo.pretrain", "waiting", "waits for `ingest`");
     cluster.join("w0", 1);
     assert_eq!(cluster.sent(), ["start demo.ingest/0/0 w0#0"]);

@@ -51,7 +51,11 @@ fn a_higher_job_has_a_lower_gang_stopped_as_a_whole_and_that_one_goes_on_afterwa
     let mut cluster = busy(0);
     cluster.submit(of("high", 1, 1));
     assert_eq!(cluster.sent(), ["stop low.a/0/0", "stop low.a/0/1"]);
-    cluster.expect("low.a", "stopping", "stops because `high.a` has a higher priority and needs its slots");
+    cluster.expect(
+        "low.a",
+        "stopping",
+        "stops because `high.a` has a higher priority (1 over 0) and needs 1 slot; this one held 2",
+    );
     cluster.expect("high.a", "waiting", "needs 1 slot at once, 0 of 2 free");
     cluster.pass(Duration::from_secs(5));
     assert_eq!(cluster.sent(), [""; 0], "it is told once");

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use vismae_core::coordinator::Coordinator;
-use vismae_core::effect::{JoinError, NamespaceError, PipelineError, SubmitError};
+use vismae_core::effect::{JoinError, NamespaceError, PipelineError, SubmitError, WorkerError};
 use vismae_core::event::{Event, RequestId};
 use vismae_core::ids::PipelineId;
 use vismae_core::namespace::Namespace;
@@ -32,14 +32,14 @@ pub(crate) enum CallError<E> {
     Stopped(#[from] Stopped),
 }
 
-/// Why nothing was done to a pipeline.
+/// Why nothing was done to a pipeline or a worker.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotDone {
+pub(crate) enum NotDone<E> {
     /// The core refused.
-    #[error(transparent)]
-    Core(#[from] PipelineError),
+    #[error("{0}")]
+    Core(E),
     /// It does not look as it was to.
-    #[error("the pipeline has changed")]
+    #[error("it has changed")]
     Changed,
 }
 
@@ -76,11 +76,20 @@ impl Handle {
         &self,
         event: Event,
         only_if: impl FnOnce(&Coordinator) -> bool + Send + 'static,
-    ) -> Result<(), CallError<NotDone>> {
-        let (waiting, answer) = oneshot::channel();
-        let request = Request::TakeIf(Box::new(only_if), event, Reply::Pipeline(waiting));
-        self.requests.send(request).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)?.map_err(CallError::Refused)
+    ) -> Result<(), CallError<NotDone<PipelineError>>> {
+        self.call_if(event, only_if, Reply::Pipeline).await
+    }
+
+    /// Drains a worker or lets it work again, as [`Handle::act`] does for a pipeline.
+    ///
+    /// # Errors
+    /// When there is no such worker, or it looks otherwise.
+    pub(crate) async fn act_on_worker(
+        &self,
+        event: Event,
+        only_if: impl FnOnce(&Coordinator) -> bool + Send + 'static,
+    ) -> Result<(), CallError<NotDone<WorkerError>>> {
+        self.call_if(event, only_if, Reply::Worker).await
     }
 
     /// Changes or deletes a namespace; the answer is the namespace as it is, or was.
@@ -133,6 +142,11 @@ impl Handle {
         answer.await.map_err(|_| Stopped)
     }
 
+    /// The present moment.
+    pub(crate) fn now(&self) -> MonoTime {
+        self.clock.now()
+    }
+
     /// The date of a moment that the core speaks of.
     pub(crate) fn date(&self, moment: MonoTime) -> SystemTime {
         self.clock.date(moment)
@@ -145,6 +159,18 @@ impl Handle {
     ) -> Result<T, CallError<E>> {
         let (waiting, answer) = oneshot::channel();
         self.requests.send(Request::Take(event, reply(waiting))).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)?.map_err(CallError::Refused)
+    }
+
+    async fn call_if<T, E>(
+        &self,
+        event: Event,
+        only_if: impl FnOnce(&Coordinator) -> bool + Send + 'static,
+        reply: impl FnOnce(oneshot::Sender<Result<T, E>>) -> Reply,
+    ) -> Result<T, CallError<E>> {
+        let (waiting, answer) = oneshot::channel();
+        let request = Request::TakeIf(Box::new(only_if), event, reply(waiting));
+        self.requests.send(request).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)?.map_err(CallError::Refused)
     }
 }

@@ -11,7 +11,7 @@ use prost::Message;
 use prost_types::Timestamp;
 use vismae_core::effect::{Membership, Record};
 use vismae_core::event::RequestId;
-use vismae_core::ids::{Generation, JobId, NamespaceName, PipelineId, TaskId};
+use vismae_core::ids::{Generation, JobId, NamespaceName, PipelineId, TaskId, WorkerId};
 use vismae_core::time::MonoTime;
 use vismae_proto::{convert, state};
 
@@ -34,6 +34,7 @@ pub(super) enum Key {
     Job(JobId),
     Generation(JobId),
     Namespace(NamespaceName),
+    Drained(WorkerId),
 }
 
 /// What a record does to what is kept.
@@ -56,6 +57,7 @@ impl Key {
             Self::Job(job) => format!("job/{job}"),
             Self::Generation(job) => format!("generation/{job}"),
             Self::Namespace(namespace) => format!("namespace/{namespace}"),
+            Self::Drained(worker) => format!("drained/{worker}"),
         }
     }
 
@@ -64,7 +66,7 @@ impl Key {
         match self {
             Self::Pipeline(pipeline) | Self::Cancelled(pipeline) | Self::Suspended(pipeline) => Some(pipeline),
             Self::Job(job) | Self::Generation(job) => Some(&job.pipeline),
-            Self::Namespace(_) => None,
+            Self::Namespace(_) | Self::Drained(_) => None,
         }
     }
 
@@ -80,6 +82,7 @@ impl Key {
             "job" => job().map(Self::Job),
             "generation" => job().map(Self::Generation),
             "namespace" => NamespaceName::new(name).map(Self::Namespace).map_err(|error| corrupt(&error)),
+            "drained" => WorkerId::new(name).map(Self::Drained).map_err(|error| corrupt(&error)),
             _ => Err(corrupt(&"its kind is unknown: it was kept by a newer coordinator")),
         }
     }
@@ -131,6 +134,11 @@ pub(super) fn encode(record: &Record) -> Change {
             Change::Put(Key::Namespace(namespace.name.clone()), namespace::write(namespace).encode_to_vec())
         }
         Record::NamespaceDeleted { namespace } => Change::Delete(Key::Namespace(namespace.clone())),
+        Record::Drained { worker, until } => {
+            let record = state::DrainedRecord { forget_time: Some(date(*until)) };
+            Change::Put(Key::Drained(worker.clone()), record.encode_to_vec())
+        }
+        Record::Undrained { worker } => Change::Delete(Key::Drained(worker.clone())),
         Record::Forgotten { pipeline } => Change::Forget(pipeline.clone()),
     }
 }
@@ -188,6 +196,10 @@ fn read(key: Key, bytes: &[u8]) -> Result<Record, Fault> {
             Record::Generation { job, membership }
         }
         Key::Namespace(name) => Record::Namespace(namespace::read(name, message(bytes)?)),
+        Key::Drained(worker) => {
+            let record: state::DrainedRecord = message(bytes)?;
+            Record::Drained { worker, until: moment(record.forget_time)? }
+        }
     })
 }
 

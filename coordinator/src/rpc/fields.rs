@@ -1,7 +1,7 @@
 //! The fields of pipelines and workers that filters and orders of lists may name.
 
 use vismae_core::pipeline::Pipeline;
-use vismae_core::worker::Worker;
+use vismae_core::worker::{Worker, WorkerState};
 
 use super::filter::{Field, Kind, Value};
 
@@ -9,7 +9,7 @@ const PIPELINE_STATES: Kind = Kind::Word {
     words: &["pending", "running", "suspending", "suspended", "cancelling", "succeeded", "failed", "cancelled"],
     prefix: "state_",
 };
-const WORKER_STATES: Kind = Kind::Word { words: &["active", "leaving"], prefix: "worker_state_" };
+const WORKER_STATES: Kind = Kind::Word { words: &["active", "leaving", "drained", "away"], prefix: "worker_state_" };
 
 /// Of pipelines.
 pub(super) static PIPELINES: &[Field<Pipeline>] = &[
@@ -29,17 +29,20 @@ pub(super) static WORKERS: &[Field<Worker>] = &[
     Field { name: "version", kind: Kind::Text, read: |worker| Some(Value::Text(&worker.version)) },
     Field { name: "state", kind: WORKER_STATES, read: |worker| Some(Value::Word(worker.state.word())) },
     Field { name: "device", kind: Kind::Text, read: |worker| Some(Value::Texts(devices(worker))) },
-    Field { name: "join_time", kind: Kind::Time, read: |worker| Some(Value::Time(worker.joined.elapsed())) },
+    Field { name: "join_time", kind: Kind::Time, read: joined },
 ];
 
 fn devices(worker: &Worker) -> Vec<String> {
     worker.slots.iter().map(|slot| slot.device.to_string()).collect()
 }
 
+fn joined(worker: &Worker) -> Option<Value<'_>> {
+    (worker.state != WorkerState::Away).then(|| Value::Time(worker.joined.elapsed()))
+}
+
 #[cfg(test)]
 mod tests {
     use vismae_core::pipeline::PipelineState;
-    use vismae_core::worker::WorkerState;
 
     use super::*;
 

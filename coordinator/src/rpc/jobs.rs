@@ -20,7 +20,7 @@ use vismae_proto::v1::{
 use vismae_proto::{convert, status};
 
 use super::filter::Filter;
-use super::order::{Order, Place};
+use super::order::{Order, Place, sorted};
 use super::{Context, caller, fields, paging, stopped};
 use crate::access::{Caller, Role};
 use crate::driver::{CallError, Handle, NotDone};
@@ -174,7 +174,7 @@ impl JobService for Jobs {
         let job = job.map_err(|violations| status::invalid(&violations))?;
         permission::require(&self.context, &caller, &job.pipeline, Role::Viewer).await?;
         let (handle, wanted) = (self.context.handle.clone(), job.clone());
-        let told = self.context.handle.read(move |core| match core.explain(&wanted) {
+        let told = self.context.handle.read(move |core| match core.explain(handle.now(), &wanted) {
             Some(told) => Ok(convert::explanation_view(&told, |moment| handle.date(moment))),
             None => Err(core
                 .pipeline(&wanted.pipeline)
@@ -200,12 +200,6 @@ impl JobService for Jobs {
         permission::require(&self.context, &caller, &job.pipeline, Role::Viewer).await?;
         log::stream(self.context.clone(), job, request.follow, from).await.map(Response::new)
     }
-}
-
-fn sorted<'c, T: 'c>(items: impl Iterator<Item = (Place, T)>) -> Box<dyn Iterator<Item = (Place, T)> + 'c> {
-    let mut items: Vec<_> = items.collect();
-    items.sort_by(|(one, _), (other, _)| one.cmp(other));
-    Box::new(items.into_iter())
 }
 
 /// A pipeline that was not accepted.

@@ -70,6 +70,12 @@ impl<R> Order<R> {
         by.collect::<Result<_, _>>().map(|by| Self { by })
     }
 
+    /// The same, with a field that decides what the others leave open: for items without numbers.
+    pub(super) fn then(mut self, field: &'static Field<R>) -> Self {
+        self.by.push((field, Direction::Up));
+        self
+    }
+
     /// Whether numbers alone decide.
     pub(super) fn is_plain(&self) -> bool {
         self.by.is_empty()
@@ -105,6 +111,13 @@ impl<R> Order<R> {
         let keys: Vec<Key> = parts.zip(&self.by).map(key).collect::<Option<_>>()?;
         (keys.len() == self.by.len()).then_some(Place { keys, number })
     }
+}
+
+/// Items in the order of their places.
+pub(super) fn sorted<'c, T: 'c>(items: impl Iterator<Item = (Place, T)>) -> Box<dyn Iterator<Item = (Place, T)> + 'c> {
+    let mut items: Vec<_> = items.collect();
+    items.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Box::new(items.into_iter())
 }
 
 fn is_sorted(kind: Kind) -> bool {

@@ -14,10 +14,10 @@ use vismae_proto::v1::worker_service_client::WorkerServiceClient;
 use vismae_proto::v1::{
     CancelPipelineRequest, DeleteNamespaceRequest, DrainWorkerRequest, GetNamespaceRequest, GetPipelineRequest,
     ListNamespacesRequest, ListPipelinesRequest, ListWorkersRequest, Namespace, ReadLogsRequest, SubmitPipelineRequest,
-    UpdateNamespaceRequest, WatchPipelineRequest,
+    UndrainWorkerRequest, UpdateNamespaceRequest, WatchPipelineRequest,
 };
 
-use super::wire::{PATIENCE, in_time, single};
+use super::wire::{Agent, PATIENCE, in_time, single};
 use super::{ACCESS, Guarded, reason};
 
 fn of_research() -> PipelineSpec {
@@ -78,8 +78,11 @@ async fn a_viewer_sees_and_changes_nothing() {
     for (role, expected) in [("submitter", Code::PermissionDenied), ("operator", Code::NotFound)] {
         let bearer = Bearer::new(Some(role), &guarded.url()).unwrap();
         let mut workers = WorkerServiceClient::with_interceptor(guarded.channel().await, bearer);
-        let refused = workers.drain_worker(DrainWorkerRequest { name: "w0".to_owned() }).await.unwrap_err();
+        let refused =
+            workers.drain_worker(DrainWorkerRequest { name: "w0".to_owned(), ..Default::default() }).await.unwrap_err();
         assert_eq!(refused.code(), expected, "{role}: {refused}");
+        let undo = UndrainWorkerRequest { name: "w0".to_owned(), ..Default::default() };
+        assert_eq!(workers.undrain_worker(undo).await.unwrap_err().code(), expected, "{role}");
     }
     guarded.coordinator.stop().await;
 }
@@ -212,6 +215,40 @@ async fn it_is_written_down_who_did_what_and_who_was_refused() {
     assert_eq!(entries, expected.map(|entry| entry.map(str::to_owned)));
     let log = std::fs::read_to_string(guarded.path("audit.jsonl")).unwrap();
     assert!(!log.contains("guessed"), "a token is in the log: {log}");
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn it_is_written_down_who_drained_a_worker_and_who_let_it_work_again() {
+    let guarded = Guarded::start().await;
+    let _agent = Agent::attach(&guarded.coordinator, "worker-1", 1).await;
+    let name = || "worker-1".to_owned();
+    for role in ["viewer", "operator"] {
+        let bearer = Bearer::new(Some(role), &guarded.url()).unwrap();
+        let mut workers = WorkerServiceClient::with_interceptor(guarded.channel().await, bearer);
+        for validate_only in [true, false] {
+            let request = DrainWorkerRequest { name: name(), validate_only, ..Default::default() };
+            assert_eq!(workers.drain_worker(request).await.is_ok(), role == "operator", "{role}");
+        }
+        let request = UndrainWorkerRequest { name: name(), ..Default::default() };
+        assert_eq!(workers.undrain_worker(request).await.is_ok(), role == "operator", "{role}");
+    }
+    let log = guarded.audit();
+    let told = |role: &str, method: &str, subject: &str| {
+        let mut entries = log.iter().filter(|entry| {
+            entry["caller"] == format!("token:{role}")
+                && entry["method"] == format!("vismae.v1.WorkerService/{method}")
+                && entry["subject"] == format!("workers/worker-1{subject}")
+        });
+        let outcome = entries.next().map(|entry| entry["outcome"].as_str().unwrap().to_owned());
+        assert!(entries.next().is_none(), "{role} {method}{subject} is there twice");
+        outcome
+    };
+    for (role, outcome) in [("viewer", "PERMISSION_DENIED"), ("operator", "OK")] {
+        for (method, subject) in [("DrainWorker", ""), ("DrainWorker", "?validate_only"), ("UndrainWorker", "")] {
+            assert_eq!(told(role, method, subject).as_deref(), Some(outcome), "{role} {method}{subject}");
+        }
+    }
     guarded.coordinator.stop().await;
 }
 

@@ -1,12 +1,10 @@
-//! Fingerprints of a pipeline as it is shown.
+//! Fingerprints of a pipeline or a worker as it is shown.
 //!
 //! They are made of the view alone: nothing has to be counted or kept, and a coordinator that follows another gives the same ones.
 
-use prost::Message as _;
-
 use crate::v1;
 
-/// Hexadecimal digits of a fingerprint, 64 bits: two views of one pipeline that differ have the same one by no chance that matters.
+/// Hexadecimal digits of a fingerprint, 64 bits: two views of one thing that differ have the same one by no chance that matters.
 const DIGITS: usize = 16;
 
 /// Adds the etag and the cursor of a view that has neither.
@@ -21,7 +19,8 @@ pub fn sealed(mut view: v1::Pipeline) -> v1::Pipeline {
     v1::Pipeline { etag, cursor, ..view }
 }
 
-fn fingerprint(view: &v1::Pipeline) -> String {
+/// What is known again by its digits; maps in it must be ordered.
+pub(super) fn fingerprint(view: &impl prost::Message) -> String {
     blake3::hash(&view.encode_to_vec()).to_hex().chars().take(DIGITS).collect()
 }
 

@@ -10,6 +10,7 @@ use vismae_core::spec::Demand;
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Worker, WorkerState};
 
+use super::etag::fingerprint;
 use super::explanation::spent;
 use super::spec_out::pipeline_to_wire;
 use super::task::write_progress;
@@ -30,26 +31,31 @@ pub fn pipeline_view(pipeline: &Pipeline, clock: impl Fn(MonoTime) -> SystemTime
     }
 }
 
-/// Writes a worker with its slots. `clock` tells the date of a moment.
+/// Writes a worker with its slots and its etag. `clock` tells the date of a moment.
 pub fn worker_view(worker: &Worker, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Worker {
     let state = match worker.state {
         WorkerState::Active => v1::WorkerState::Active,
         WorkerState::Leaving => v1::WorkerState::Leaving,
+        WorkerState::Drained => v1::WorkerState::Drained,
+        WorkerState::Away => v1::WorkerState::Away,
     };
     let slot = |(index, slot): (u32, &vismae_core::worker::Slot)| v1::Slot {
         index,
         device: slot.device.to_string(),
         task: slot.task.as_ref().map(ToString::to_string).unwrap_or_default(),
     };
-    v1::Worker {
+    let is_here = worker.state != WorkerState::Away;
+    let view = v1::Worker {
         name: worker.lease.worker.to_string(),
         slots: (0..).zip(&worker.slots).map(slot).collect(),
         host: worker.host.clone(),
         version: worker.version.clone(),
-        join_time: Some(clock(worker.joined).into()),
+        join_time: is_here.then(|| clock(worker.joined).into()),
         state: state.into(),
         labels: worker.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-    }
+        etag: String::new(),
+    };
+    v1::Worker { etag: fingerprint(&view), ..view }
 }
 
 fn job_view(job: &Job, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Job {
@@ -76,6 +82,7 @@ fn job_view(job: &Job, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Job {
         start_time: job.started.map(|at| clock(at).into()),
         end_time,
         spent: spent(&job.ledger),
+        goodput_ratio: job.ledger.goodput(),
         why: job.state.why().map(why),
     }
 }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Coordinator;
 use crate::device::PerKind;
-use crate::effect::{Effects, EvictReason};
+use crate::effect::{Effects, EvictReason, Fact};
 use crate::gang::Gang;
 use crate::ids::{JobId, NamespaceName, SlotId};
-use crate::job::{Eviction, Input, Job, JobState, StopReason};
+use crate::job::{Eviction, Grounds, Input, Job, JobState, StopReason};
 use crate::pipeline::Pipeline;
 use crate::schedule::{Candidate, Room, Seat, Shortage, victims};
 use crate::time::MonoTime;
@@ -60,20 +60,32 @@ impl Coordinator {
         room: &Room,
         effects: &mut Effects,
     ) -> bool {
-        let victims = self.victims_of(job, reserved, room);
-        let is_any = !victims.is_empty();
-        for victim in victims {
+        let facts = effects.facts.len();
+        for victim in self.victims_of(job, reserved, room) {
+            let (Victim::Gang(name, reason) | Victim::Members(name, _, reason)) = &victim;
+            let Some(grounds) = self.grounds(job, name) else { continue };
+            let eviction = Eviction { by: job.clone(), reason: *reason, grounds };
             let (victim, input) = match victim {
-                Victim::Gang(victim, reason) => (victim, Input::Evict(Eviction { by: job.clone(), reason })),
-                Victim::Members(victim, members, reason) => {
-                    (victim, Input::Release { members, eviction: Eviction { by: job.clone(), reason } })
-                }
+                Victim::Gang(victim, _) => (victim, Input::Evict(eviction)),
+                Victim::Members(victim, members, _) => (victim, Input::Release { members, eviction }),
             };
             if let Some(victim) = self.job_mut(&victim) {
                 victim.transition(now, input, effects);
             }
         }
-        is_any
+        let told = |fact: &Fact| matches!(fact, Fact::JobEvicted { .. } | Fact::MemberReleased { .. });
+        effects.facts[facts..].iter().any(told)
+    }
+
+    /// What is weighed when a job stops another one.
+    fn grounds(&self, by: &JobId, victim: &JobId) -> Option<Grounds> {
+        let (winner, loser) = (self.pipeline(&by.pipeline)?, self.pipeline(&victim.pipeline)?);
+        Some(Grounds {
+            priority: winner.priority,
+            own_priority: loser.priority,
+            needed: winner.job(&by.name)?.demand().at_least(),
+            held: loser.job(&victim.name)?.state.gang()?.holds().total(),
+        })
     }
 
     /// Who would have to stop for a job which finds so many slots free. What is stopping already counts as free: its slots come back
@@ -115,7 +127,9 @@ impl Coordinator {
     pub(super) fn owed(&self) -> BTreeSet<JobId> {
         let by = |job: &Job| -> Vec<JobId> {
             match &job.state {
-                JobState::Stopping { why: StopReason::Preempted { by } | StopReason::Reclaimed { by }, .. } => {
+                JobState::Stopping {
+                    why: StopReason::Preempted { by, .. } | StopReason::Reclaimed { by, .. }, ..
+                } => {
                     vec![by.clone()]
                 }
                 JobState::Running(gang) => gang.leaving().filter_map(|(.., by)| by.cloned()).collect(),

@@ -11,6 +11,7 @@ use crate::pipeline::Pipeline;
 use crate::reason::Reason;
 use crate::schedule::Room;
 use crate::spec::Demand;
+use crate::time::MonoTime;
 
 /// The longest chain of jobs that wait for one another that is told.
 const CHAIN: usize = 16;
@@ -18,8 +19,8 @@ const CHAIN: usize = 16;
 const HOLDERS: usize = 10;
 
 impl Coordinator {
-    /// Why a job is where it is, and what would have to happen.
-    pub fn explain(&self, id: &JobId) -> Option<Explanation> {
+    /// Why a job is where it is now, and what would have to happen.
+    pub fn explain(&self, now: MonoTime, id: &JobId) -> Option<Explanation> {
         let pipeline = self.pipeline(&id.pipeline)?;
         let job = pipeline.job(&id.name)?;
         let mut room = self.room();
@@ -50,7 +51,7 @@ impl Coordinator {
             attempts: job.attempts,
             retries_left: (RETRY_PAUSES.len() as u32).saturating_sub(job.failures),
             stops: job.stops.clone(),
-            ledger: job.ledger.clone(),
+            ledger: job.ledger_until(now),
         })
     }
 

@@ -44,8 +44,12 @@ impl Coordinator {
                 Record::Namespace(namespace) => {
                     core.namespaces.insert(namespace.name.clone(), namespace);
                 }
+                Record::Drained { worker, until } => core.restore_drain(now, worker, until),
                 // The gang in the record of its job says the same of the last one.
-                Record::Generation { .. } | Record::Forgotten { .. } | Record::NamespaceDeleted { .. } => {}
+                Record::Generation { .. }
+                | Record::Forgotten { .. }
+                | Record::NamespaceDeleted { .. }
+                | Record::Undrained { .. } => {}
             }
         }
         for pipeline in cancelled {
@@ -134,12 +138,14 @@ impl Coordinator {
             effects.send(worker, unwanted.task.clone(), Command::Stop { reason });
         }
         let missing = expected.iter().map(|(task, _)| task).filter(|task| held.iter().all(|held| held.task != **task));
-        let missing: Vec<TaskId> = missing.filter(|task| !self.is_starting(task)).cloned().collect();
+        // What a drained worker was not told of yet is for another one.
+        let is_drained = self.drained.contains_key(worker);
+        let missing: Vec<TaskId> = missing.filter(|task| is_drained || !self.is_starting(task)).cloned().collect();
         self.doom(now, &missing, effects);
         for (task, slot) in expected {
             let here = held.iter().any(|held| held.task == task);
             let Some(job) = self.job(&task.job) else { continue };
-            let is_starting = self.is_starting(&task);
+            let is_starting = !is_drained && self.is_starting(&task);
             let device =
                 self.workers.get(worker).and_then(|worker| worker.slots.get(slot as usize)).map(|slot| slot.device);
             let store_url = self.pipeline(&task.job.pipeline).map_or("", |pipeline| pipeline.store_url.as_str());

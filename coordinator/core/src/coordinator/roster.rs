@@ -28,10 +28,11 @@ impl Coordinator {
             true => now.after(self.lease),
             false => self.leases_until.min(now.after(self.lease)),
         };
-        let worker = Worker::new(arrival, self.next_lease, now);
+        let mut worker = Worker::new(arrival, self.next_lease, now);
         self.next_lease += 1;
         let lease = worker.lease.clone();
         effects.facts.push(Fact::WorkerJoined(lease.worker.clone()));
+        self.admit_drained(now, &mut worker, &held, effects);
         self.workers.insert(lease.worker.clone(), worker);
         self.adopt(now, &lease.worker, &held, effects);
         Ok(lease)
@@ -62,14 +63,6 @@ impl Coordinator {
         }
     }
 
-    /// The worker is told to leave, and gets no new tasks from now on. Its agent stops its tasks, as when it is told so on its own node.
-    pub(super) fn drain(&mut self, lease: Lease, effects: &mut Effects) {
-        if let Some(worker) = self.workers.get_mut(&lease.worker).filter(|worker| worker.lease == lease) {
-            worker.state = WorkerState::Leaving;
-            effects.drain.push(lease);
-        }
-    }
-
     /// A worker that is leaving, and that the end of a member may be due to: its own one, and where all end together also that of
     /// another member, which may fail its peers before it is heard itself. What ends the gang's attempt then is no fault of the job.
     fn leaving(&self, gang: &Gang, number: u32) -> Option<WorkerId> {
@@ -95,7 +88,9 @@ impl Coordinator {
                 effects,
             );
         }
-        self.workers.remove(id);
+        if let Some(worker) = self.workers.remove(id) {
+            self.part_with_drained(now, worker, effects);
+        }
     }
 
     /// These tasks are lost, and their jobs are about to hear it one after the other: none of them is counted on meanwhile.

@@ -18,6 +18,8 @@ pub enum Answer {
     /// To [`Event::UpdateNamespace`](crate::event::Event::UpdateNamespace) and
     /// [`Event::DeleteNamespace`](crate::event::Event::DeleteNamespace): the namespace as it is, or was.
     Namespace(Result<Namespace, NamespaceError>),
+    /// To [`Event::DrainWorker`](crate::event::Event::DrainWorker) and [`Event::UndrainWorker`](crate::event::Event::UndrainWorker).
+    Worker(Result<(), WorkerError>),
     /// To [`Event::WorkerJoined`](crate::event::Event::WorkerJoined): the lease of this stay.
     Joined(Result<Lease, JoinError>),
 }
@@ -97,6 +99,20 @@ pub enum PipelineError {
         pipeline: PipelineId,
         /// How it ended.
         state: PipelineState,
+    },
+}
+
+/// Why a worker was not drained, or not let work again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkerError {
+    /// It is not here, and not drained.
+    #[error("no worker is called `{0}`")]
+    Unknown(WorkerId),
+    /// So many are drained that no more can be remembered.
+    #[error("{limit} workers are drained, which is the most: undo it for some that are gone")]
+    TooMany {
+        /// The most.
+        limit: usize,
     },
 }
 

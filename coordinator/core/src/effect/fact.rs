@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::failure::Cause;
 use crate::ids::{Generation, JobId, TaskId, WorkerId};
-use crate::job::Use;
+use crate::job::{Grounds, Use};
 
 /// Something worth counting or logging.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +17,15 @@ pub enum Fact {
         worker: WorkerId,
         /// Why it is taken to be gone.
         reason: String,
+    },
+    /// An operator wants a worker to leave, and to get no tasks when it comes back.
+    WorkerDrained(WorkerId),
+    /// A worker is drained no longer.
+    WorkerUndrained {
+        /// The worker.
+        worker: WorkerId,
+        /// Whether that is so because it was away for so long.
+        lapsed: bool,
     },
     /// A job got its slots.
     JobStarted {
@@ -60,13 +69,19 @@ pub enum Fact {
         task: TaskId,
         /// That job.
         by: JobId,
+        /// What was weighed.
+        grounds: Grounds,
     },
     /// The tasks of a job were told to stop for another one.
     JobEvicted {
         /// The job.
         job: JobId,
+        /// That one.
+        by: JobId,
         /// By what right.
         reason: EvictReason,
+        /// What was weighed.
+        grounds: Grounds,
     },
     /// A job made progress.
     Progressed(JobId),
@@ -90,7 +105,7 @@ pub enum EvictReason {
     Preempted,
     /// The other one is within its quota, and these slots were borrowed.
     Reclaimed,
-    /// They are members that the others can do without.
+    /// They are those of members beyond the fewest that a pre-training goes on with: it shrinks, and goes on.
     Released,
 }
 

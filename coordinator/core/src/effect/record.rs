@@ -2,7 +2,7 @@
 
 use super::Membership;
 use crate::event::RequestId;
-use crate::ids::{Generation, JobId, NamespaceName, PipelineId};
+use crate::ids::{Generation, JobId, NamespaceName, PipelineId, WorkerId};
 use crate::job::{JobState, Ledger, Stop};
 use crate::namespace::Namespace;
 use crate::spec::PipelineSpec;
@@ -71,6 +71,18 @@ pub enum Record {
     NamespaceDeleted {
         /// The namespace.
         namespace: NamespaceName,
+    },
+    /// A worker is drained.
+    Drained {
+        /// The worker.
+        worker: WorkerId,
+        /// When that is forgotten, unless the worker is here.
+        until: MonoTime,
+    },
+    /// A worker is drained no longer.
+    Undrained {
+        /// The worker.
+        worker: WorkerId,
     },
     /// A pipeline is no longer kept.
     Forgotten {

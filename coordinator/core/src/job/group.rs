@@ -241,7 +241,8 @@ impl Job {
             }
             (member.state, member.since) = (MemberState::Leaving { by: Some(eviction.by.clone()) }, now);
             effects.send(&member.slot.worker, task.clone(), Command::Stop { reason: reason.clone() });
-            effects.facts.push(Fact::MemberReleased { task, by: eviction.by.clone() });
+            let (by, grounds) = (eviction.by.clone(), eviction.grounds);
+            effects.facts.push(Fact::MemberReleased { task, by, grounds });
         }
         self.regroup(now, gang, FormReason::Resized, effects)
     }

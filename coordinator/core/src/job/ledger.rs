@@ -40,6 +40,8 @@ pub enum Use {
     WaitWorkers,
     /// Waiting for slots that others held.
     WaitSlots,
+    /// Waiting behind an earlier job that waits for slots or quota, and has the next claim on them.
+    WaitBehind,
     /// Waiting for the quota of its namespace.
     WaitQuota,
     /// Waiting for the end of a pause after a failure.
@@ -50,7 +52,7 @@ pub enum Use {
 
 impl Use {
     /// Every use.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Productive,
         Self::Starting,
         Self::WorkerLost,
@@ -66,6 +68,7 @@ impl Use {
         Self::WaitDependencies,
         Self::WaitWorkers,
         Self::WaitSlots,
+        Self::WaitBehind,
         Self::WaitQuota,
         Self::WaitPause,
         Self::WaitSuspended,
@@ -89,6 +92,7 @@ impl Use {
             Self::WaitDependencies => "wait_dependencies",
             Self::WaitWorkers => "wait_workers",
             Self::WaitSlots => "wait_slots",
+            Self::WaitBehind => "wait_behind",
             Self::WaitQuota => "wait_quota",
             Self::WaitPause => "wait_pause",
             Self::WaitSuspended => "wait_suspended",
@@ -113,7 +117,8 @@ impl Use {
             Reason::Dependencies { .. } => Self::WaitDependencies,
             Reason::NoWorkers | Reason::Capacity { .. } | Reason::Mismatch { .. } => Self::WaitWorkers,
             Reason::Quota { .. } => Self::WaitQuota,
-            Reason::Queued | Reason::Slots { .. } | Reason::Behind { .. } => Self::WaitSlots,
+            Reason::Queued | Reason::Slots { .. } => Self::WaitSlots,
+            Reason::Behind { .. } => Self::WaitBehind,
             Reason::Backoff { .. } => Self::WaitPause,
         })
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    FRUITLESS_ATTEMPTS, Job, JobState, LOST_WORKER_PAUSE, Outcome, RETRY_PAUSES, STOPS_KEPT, Stop, StopReason, Use,
+    FRUITLESS_ATTEMPTS, Grounds, Job, JobState, LOST_WORKER_PAUSE, Outcome, RETRY_PAUSES, STOPS_KEPT, Stop, StopReason,
+    Use,
 };
 use crate::device::Device;
 use crate::effect::{Command, Effects, EvictReason, Fact, FormReason, Membership, Record, Start};
@@ -20,6 +21,7 @@ use crate::time::MonoTime;
 pub(crate) struct Eviction {
     pub(crate) by: JobId,
     pub(crate) reason: EvictReason,
+    pub(crate) grounds: Grounds,
 }
 
 /// What happens to a job.
@@ -92,12 +94,12 @@ impl Job {
                 self.release(now, gang, &members, &eviction, effects)
             }
             (JobState::Running(gang), Input::Overdue) => self.overdue(now, gang, effects),
-            (JobState::Running(gang), Input::Evict(Eviction { by, reason })) => {
-                effects.facts.push(Fact::JobEvicted { job: self.id.clone(), reason });
+            (JobState::Running(gang), Input::Evict(Eviction { by, reason, grounds })) => {
+                effects.facts.push(Fact::JobEvicted { job: self.id.clone(), by: by.clone(), reason, grounds });
+                let grounds = Some(grounds);
                 let why = match reason {
-                    EvictReason::Preempted => StopReason::Preempted { by },
-                    EvictReason::Reclaimed => StopReason::Reclaimed { by },
-                    EvictReason::Released => StopReason::Preempted { by },
+                    EvictReason::Preempted | EvictReason::Released => StopReason::Preempted { by, grounds },
+                    EvictReason::Reclaimed => StopReason::Reclaimed { by, grounds },
                 };
                 self.stop(now, gang, why, effects)
             }

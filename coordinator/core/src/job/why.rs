@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{JobState, Outcome, StopReason, Use};
+use super::{Grounds, JobState, Outcome, StopReason, Use};
 use crate::failure::Failure;
 use crate::ids::JobName;
 use crate::reason::Reason;
@@ -76,7 +76,17 @@ impl StopReason {
         match self {
             Self::Failed(failure) => Why::failed(failure),
             Self::WorkerLeaves(worker) => named.with("worker", worker),
-            Self::Preempted { by } | Self::Reclaimed { by } => named.with("job", by),
+            Self::Preempted { by, grounds } | Self::Reclaimed { by, grounds } => {
+                let named = named.with("job", by);
+                match grounds {
+                    None => named,
+                    Some(Grounds { priority, own_priority, needed, held }) => named
+                        .with("priority", priority)
+                        .with("own_priority", own_priority)
+                        .with("needed", needed)
+                        .with("held", held),
+                }
+            }
             Self::Late { after } => named.with("after_seconds", after.as_secs_f64()),
             Self::Suspended | Self::Cancelled => named,
         }
@@ -126,10 +136,12 @@ mod tests {
         let by: JobId = "b.pretrain".parse().unwrap();
         let task = TaskId { job: by.clone(), attempt: 0, member: 1 };
         let failure = Failure { task, cause: Cause::Crash, message: "ended".to_owned() };
+        let grounds = Some(Grounds { priority: 7, own_priority: -2, needed: 4, held: 3 });
         let stops = [
             (StopReason::Failed(failure), "crash"),
-            (StopReason::Preempted { by: by.clone() }, "preempted"),
-            (StopReason::Reclaimed { by }, "reclaimed"),
+            (StopReason::Preempted { by: by.clone(), grounds }, "preempted"),
+            (StopReason::Preempted { by: by.clone(), grounds: None }, "preempted"),
+            (StopReason::Reclaimed { by: by.clone(), grounds: None }, "reclaimed"),
             (StopReason::Late { after: Duration::from_secs(5) }, "late"),
             (StopReason::Suspended, "suspended"),
         ];
@@ -137,5 +149,8 @@ mod tests {
             assert_eq!((stop.why().word, Use::of_stop(&stop).word()), (word, word));
             assert!(stop.why().facts.values().all(|value| stop.to_string().contains(value)), "{stop}");
         }
+        let facts = StopReason::Reclaimed { by, grounds }.why().facts;
+        assert_eq!((facts["priority"].as_str(), facts["own_priority"].as_str()), ("7", "-2"));
+        assert_eq!((facts["needed"].as_str(), facts["held"].as_str()), ("4", "3"));
     }
 }

@@ -9,6 +9,7 @@ use vismae_core::coordinator::Coordinator;
 use vismae_core::device::Device;
 use vismae_core::effect::{
     Answer, Close, Command, Dispatch, Effects, JoinError, NamespaceError, PipelineError, Record, SubmitError,
+    WorkerError,
 };
 use vismae_core::event::{Event, Progress, RequestId, TaskReport};
 use vismae_core::failure::Cause;
@@ -143,6 +144,36 @@ impl Cluster {
     pub(crate) fn join(&mut self, name: &str, slots: usize) {
         let lease = self.try_join(name, slots).unwrap();
         self.leases.insert(name.to_owned(), lease);
+    }
+
+    /// An operator drains a worker, or lets it work again.
+    pub(crate) fn drain(&mut self, worker: &str, undo: bool) -> Result<(), WorkerError> {
+        let worker = WorkerId::new(worker).unwrap();
+        let event = if undo { Event::UndrainWorker { worker } } else { Event::DrainWorker { worker } };
+        match self.handle(event).answer.clone() {
+            Some(Answer::Worker(result)) => result,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The state of a worker in one word.
+    pub(crate) fn worker(&self, name: &str) -> &'static str {
+        self.core.worker(&WorkerId::new(name).unwrap()).map_or("unknown", |worker| worker.state.word())
+    }
+
+    /// The coordinator dies, and another one takes over what it has kept.
+    pub(crate) fn restart(&mut self) {
+        let mut kept: Vec<Record> = Vec::new();
+        for record in &self.records {
+            let (Record::Drained { worker, .. } | Record::Undrained { worker }) = record else {
+                kept.push(record.clone());
+                continue;
+            };
+            kept.retain(|kept| !matches!(kept, Record::Drained { worker: known, .. } if known == worker));
+            kept.extend(matches!(record, Record::Drained { .. }).then(|| record.clone()));
+        }
+        self.core = Coordinator::restore(LEASE, self.now, kept);
+        self.leases.clear();
     }
 
     /// The worker's stream ends.

@@ -68,7 +68,7 @@ proptest! {
 }
 
 /// What histories must show, besides every outcome.
-const SEEN: [&str; 16] = [
+const SEEN: [&str; 18] = [
     "reason: Lost",
     "reason: Broken",
     "reason: Resized",
@@ -84,6 +84,8 @@ const SEEN: [&str; 16] = [
     "came back without it",
     "did not come back within",
     "not wanted any more",
+    "WorkerDrained",
+    "WorkerUndrained",
     "Settle",
 ];
 

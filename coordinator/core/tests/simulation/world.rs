@@ -138,7 +138,7 @@ impl World {
                 if let Some(lease) = world.agents[&worker].lease.clone() {
                     // An operator may have told it to.
                     if which % 2 == 0 {
-                        world.say(Event::WorkerDrained(lease.clone()));
+                        world.say(Event::DrainWorker { worker: lease.worker.clone() });
                     }
                     world.say(Event::WorkerLeaving(lease));
                 }
@@ -146,7 +146,8 @@ impl World {
             14..=16 => self.repeat(which),
             17..=24 => self.pass(Duration::from_millis(u64::from(which % 3000))),
             25 => self.crash = Some(if which % 2 == 0 { Crash::BeforeRecords } else { Crash::AfterRecords }),
-            26..=28 => self.come_back(which),
+            26..=27 => self.come_back(which),
+            28 => self.undrain(which),
             62 => self.suspend(which, true),
             63 => self.suspend(which, false),
             29..=39 => self.live(which, false),
@@ -225,6 +226,11 @@ impl World {
                 self.records.remove(&format!("namespace {namespace}"));
                 return;
             }
+            Record::Drained { worker, .. } => format!("drained {worker}"),
+            Record::Undrained { worker } => {
+                self.records.remove(&format!("drained {worker}"));
+                return;
+            }
             Record::Forgotten { .. } => return,
         };
         self.records.insert(key, record.clone());
@@ -267,6 +273,14 @@ impl World {
             true => Event::SuspendPipeline { pipeline },
             false => Event::ResumePipeline { pipeline },
         });
+    }
+
+    /// An operator lets some worker work again.
+    fn undrain(&mut self, which: u16) {
+        let drained: Vec<_> = self.records.values().filter_map(drained).cloned().collect();
+        if let Some(worker) = pick(&drained, which).cloned() {
+            self.say(Event::UndrainWorker { worker });
+        }
     }
 
     fn with_agent(&mut self, which: u16, act: impl FnOnce(&mut Self, WorkerId)) {
@@ -352,6 +366,8 @@ impl World {
             match &dispatch.command {
                 Command::Start(start) => {
                     let agent = agent.expect("a start goes to a worker that is here");
+                    let is_drained = self.records.values().filter_map(drained).any(|name| *name == dispatch.worker);
+                    assert!(!is_drained, "{} starts on {}, which is drained", dispatch.task, dispatch.worker);
                     // Members of a crew need not meet.
                     let crew = matches!(start.job.kind.demand(), Demand::Crew { .. });
                     let process = Process { ready: crew, joined: crew, ..Process::default() };
@@ -439,6 +455,14 @@ impl World {
     fn unfinished(&self) -> String {
         let jobs = self.core.pipelines().flat_map(|pipeline| &pipeline.jobs).filter(|job| !job.state.is_over());
         jobs.map(|job| format!("{}: {:?}\n", job.id, job.state)).collect()
+    }
+}
+
+/// The worker that a record says is drained.
+fn drained(record: &Record) -> Option<&WorkerId> {
+    match record {
+        Record::Drained { worker, .. } => Some(worker),
+        _ => None,
     }
 }
 

@@ -76,12 +76,11 @@ pub(super) fn read_gang(wire: state::Gang) -> Result<Gang, Fault> {
 }
 
 fn write_short(short: &Short) -> Box<state::Stopping> {
-    let (since, why) = (Some(date(short.since)), Some(write_why(&short.why)));
-    Box::new(state::Stopping { since, why, ..state::Stopping::default() })
+    Box::new(state::Stopping { since: Some(date(short.since)), ..write_why(&short.why) })
 }
 
 fn read_short(wire: state::Stopping) -> Result<Short, Fault> {
-    Ok(Short { since: moment(wire.since)?, why: read_why(wire.why)? })
+    Ok(Short { since: moment(wire.since)?, why: read_why(wire.why, wire.grounds)? })
 }
 
 fn write_member(number: u32, member: &Member) -> state::Member {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vismae_core::failure::{Cause, Failure};
 use vismae_core::ids::{JobName, WorkerId};
-use vismae_core::job::{JobState, Ledger, Outcome, Stop, StopReason, Use};
+use vismae_core::job::{Grounds, JobState, Ledger, Outcome, Stop, StopReason, Use};
 use vismae_core::reason::Reason;
 use vismae_proto::state::{self, job_record, over, stopping};
 
@@ -19,7 +19,7 @@ pub(super) fn write(state: &JobState) -> job_record::State {
         JobState::Stopping { gang, why, since } => job_record::State::Stopping(state::Stopping {
             gang: Some(Box::new(write_gang(gang))),
             since: Some(date(*since)),
-            why: Some(write_why(why)),
+            ..write_why(why)
         }),
         JobState::Over { outcome, at } => job_record::State::Over(state::Over {
             at: Some(date(*at)),
@@ -47,7 +47,7 @@ pub(super) fn read(state: job_record::State) -> Result<JobState, Fault> {
         job_record::State::Stopping(stopping) => JobState::Stopping {
             gang: read_gang(*required(stopping.gang, "gang")?)?,
             since: moment(stopping.since)?,
-            why: read_why(stopping.why)?,
+            why: read_why(stopping.why, stopping.grounds)?,
         },
         job_record::State::Over(over) => JobState::Over {
             at: moment(over.at)?,
@@ -62,24 +62,41 @@ pub(super) fn read(state: job_record::State) -> Result<JobState, Fault> {
     })
 }
 
-pub(super) fn write_why(why: &StopReason) -> stopping::Why {
+/// Only why.
+pub(super) fn write_why(why: &StopReason) -> state::Stopping {
+    let (StopReason::Preempted { grounds, .. } | StopReason::Reclaimed { grounds, .. }) = why else {
+        return state::Stopping { why: Some(write_cause(why)), ..state::Stopping::default() };
+    };
+    let wire = |grounds: &Grounds| {
+        let Grounds { priority, own_priority, needed, held } = *grounds;
+        state::Grounds { priority, own_priority, needed, held }
+    };
+    let grounds = grounds.as_ref().map(wire);
+    state::Stopping { why: Some(write_cause(why)), grounds, ..state::Stopping::default() }
+}
+
+fn write_cause(why: &StopReason) -> stopping::Why {
     match why {
         StopReason::Failed(failure) => stopping::Why::Failed(write_failure(failure)),
         StopReason::WorkerLeaves(worker) => stopping::Why::WorkerLeaves(worker.to_string()),
-        StopReason::Preempted { by } => stopping::Why::Preempted(by.to_string()),
-        StopReason::Reclaimed { by } => stopping::Why::Reclaimed(by.to_string()),
+        StopReason::Preempted { by, .. } => stopping::Why::Preempted(by.to_string()),
+        StopReason::Reclaimed { by, .. } => stopping::Why::Reclaimed(by.to_string()),
         StopReason::Suspended => stopping::Why::Suspended(state::Nothing {}),
         StopReason::Late { after } => stopping::Why::Late(wire_duration(*after)),
         StopReason::Cancelled => stopping::Why::Cancelled(state::Nothing {}),
     }
 }
 
-pub(super) fn read_why(wire: Option<stopping::Why>) -> Result<StopReason, Fault> {
+pub(super) fn read_why(wire: Option<stopping::Why>, grounds: Option<state::Grounds>) -> Result<StopReason, Fault> {
+    let grounds = grounds.map(|grounds| {
+        let state::Grounds { priority, own_priority, needed, held } = grounds;
+        Grounds { priority, own_priority, needed, held }
+    });
     Ok(match required(wire, "why")? {
         stopping::Why::Failed(failure) => StopReason::Failed(read_failure(failure)?),
         stopping::Why::WorkerLeaves(worker) => StopReason::WorkerLeaves(WorkerId::new(worker).map_err(fault)?),
-        stopping::Why::Preempted(by) => StopReason::Preempted { by: by.parse().map_err(fault)? },
-        stopping::Why::Reclaimed(by) => StopReason::Reclaimed { by: by.parse().map_err(fault)? },
+        stopping::Why::Preempted(by) => StopReason::Preempted { by: by.parse().map_err(fault)?, grounds },
+        stopping::Why::Reclaimed(by) => StopReason::Reclaimed { by: by.parse().map_err(fault)?, grounds },
         stopping::Why::Suspended(state::Nothing {}) => StopReason::Suspended,
         stopping::Why::Late(after) => StopReason::Late { after: duration(after)? },
         stopping::Why::Cancelled(state::Nothing {}) => StopReason::Cancelled,
@@ -87,12 +104,12 @@ pub(super) fn read_why(wire: Option<stopping::Why>) -> Result<StopReason, Fault>
 }
 
 pub(super) fn write_stop(stop: &Stop) -> state::Stop {
-    let why = state::Stopping { why: Some(write_why(&stop.why)), ..state::Stopping::default() };
-    state::Stop { attempt: stop.attempt, at: Some(date(stop.at)), why: Some(why) }
+    state::Stop { attempt: stop.attempt, at: Some(date(stop.at)), why: Some(write_why(&stop.why)) }
 }
 
 pub(super) fn read_stop(wire: state::Stop) -> Result<Stop, Fault> {
-    let why = read_why(required(wire.why, "why")?.why)?;
+    let why = required(wire.why, "why")?;
+    let why = read_why(why.why, why.grounds)?;
     Ok(Stop { attempt: wire.attempt, at: moment(wire.at)?, why })
 }
 

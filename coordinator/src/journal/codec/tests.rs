@@ -7,7 +7,7 @@ use vismae_core::device::{Device, PerKind};
 use vismae_core::failure::{Cause, Failure};
 use vismae_core::gang::{End, Formation, Gang, Member, MemberState, Short, Spent};
 use vismae_core::ids::{JobName, SlotId, WorkerId};
-use vismae_core::job::{JobState, Ledger, Outcome, Stop, StopReason, Use};
+use vismae_core::job::{Grounds, JobState, Ledger, Outcome, Stop, StopReason, Use};
 use vismae_core::namespace::{Borrowing, Limits, Namespace};
 use vismae_core::reason::Reason;
 use vismae_core::spec::Demand;
@@ -64,6 +64,7 @@ fn gang(demand: Demand) -> Gang {
 fn states() -> Vec<JobState> {
     let stopping = |why| JobState::Stopping { gang: gang(Demand::group(6)), why, since: at(9) };
     let over = |outcome| JobState::Over { outcome, at: at(10) };
+    let grounds = Some(Grounds { priority: 5, own_priority: -3, needed: 4, held: 2 });
     let backoff =
         Reason::Backoff { until: at(5), pause: Duration::from_secs(4), left: 1, failure: failure(Cause::WorkerLost) };
     vec![
@@ -74,8 +75,9 @@ fn states() -> Vec<JobState> {
         JobState::Running(Gang { formation: None, short: None, ..gang(Demand::group(6)) }),
         stopping(StopReason::Failed(failure(Cause::Environment))),
         stopping(StopReason::WorkerLeaves(WorkerId::new("w2").unwrap())),
-        stopping(StopReason::Preempted { by: "urgent.pretrain".parse().unwrap() }),
-        stopping(StopReason::Reclaimed { by: "urgent.pretrain".parse().unwrap() }),
+        stopping(StopReason::Preempted { by: "urgent.pretrain".parse().unwrap(), grounds }),
+        stopping(StopReason::Preempted { by: "urgent.pretrain".parse().unwrap(), grounds: None }),
+        stopping(StopReason::Reclaimed { by: "urgent.pretrain".parse().unwrap(), grounds }),
         stopping(StopReason::Suspended),
         stopping(StopReason::Late { after: Duration::from_millis(1500) }),
         stopping(StopReason::Cancelled),
@@ -174,6 +176,7 @@ fn the_other_records_read_back_as_they_were() {
         Record::Suspended { pipeline: pipeline.clone(), suspended: true },
         Record::Suspended { pipeline: pipeline.clone(), suspended: false },
         Record::Cancelled { pipeline },
+        drained(),
         golden_pipeline(),
         namespace(Borrowing::Never),
         namespace(Borrowing::UpTo(0)),
@@ -187,6 +190,10 @@ fn the_other_records_read_back_as_they_were() {
 fn namespace(borrowing: Borrowing) -> Record {
     let limits = Limits { quota: PerKind { cpu: Some(8), cuda: None }, borrowing, max_pending: Some(100) };
     Record::Namespace(Namespace { name: NamespaceName::new("radiology").unwrap(), limits, revision: 3 })
+}
+
+fn drained() -> Record {
+    Record::Drained { worker: WorkerId::new("w0").unwrap(), until: at(11) }
 }
 
 /// As the first version wrote them: when this breaks, coordinators forget jobs on an update.
@@ -207,6 +214,8 @@ fn what_the_first_form_holds_is_still_read() {
     assert_eq!(decode(running, &hex(include_str!("form_1_job.hex"))).unwrap(), expected);
     let kept = Key::parse("namespace/radiology").unwrap();
     assert_eq!(decode(kept, &hex("0808 2004 2864 3003")).unwrap(), namespace(Borrowing::UpTo(4)));
+    let kept = Key::parse("drained/w0").unwrap();
+    assert_eq!(decode(kept, &hex("0a0b 088b f7c4 d506 10c7 96b1 02")).unwrap(), drained());
 }
 
 /// What the first version could say of [`gang`]: members came and went all together.
@@ -273,6 +282,8 @@ fn damage_is_told_with_the_key_and_never_a_panic() {
         ("pipeline/UPPER", b""),
         ("pipeline/demo", b""),
         ("pipeline/demo", b"\xff\xff"),
+        ("drained/w 0", b""),
+        ("drained/w0", b""),
         ("job/demo.a", b""),
         ("job/demo.a", b"\x2a\x02\x0a\x00"),
         ("generation/demo.a", b"\x12\x01x"),
