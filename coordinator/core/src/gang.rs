@@ -225,6 +225,11 @@ impl Gang {
         PerKind::count(self.live_members().map(|(_, member)| member.device))
     }
 
+    /// The members whose slots come free only if it stops: those that hold one and were not told to stop before.
+    pub(crate) fn not_leaving(&self) -> impl Iterator<Item = &Member> {
+        self.live_members().map(|(_, member)| member).filter(|member| !member.is_leaving())
+    }
+
     /// The name of a member.
     pub fn task(&self, job: &JobId, member: u32) -> TaskId {
         TaskId { job: job.clone(), attempt: self.attempt, member }

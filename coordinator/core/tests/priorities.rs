@@ -92,6 +92,19 @@ fn the_lowest_and_then_the_latest_is_stopped_and_no_more_than_it_takes() {
 }
 
 #[test]
+fn a_member_that_leaves_anyway_is_not_counted_again_with_its_gang() {
+    let mut cluster = Cluster::new();
+    cluster.join("w0", 5);
+    cluster.submit(of("low", 2, 0));
+    cluster.submit(of("equal", 3, 1));
+    cluster.submit(of("high", 3, 1));
+    cluster.succeed("low.a/0/0");
+    assert!(cluster.job("low.a").state.gang().unwrap().members[&1].is_live());
+    assert_eq!(cluster.job("low.a").state.word(), "running", "its last slot and the free one are too few");
+    cluster.expect("high.a", "waiting", "needs 3 slots at once, 1 of 5 free");
+}
+
+#[test]
 fn a_lost_worker_is_free_as_long_as_something_is_done_in_between() {
     let mut cluster = Cluster::new();
     cluster.submit(of("job", 1, 0));

@@ -26,6 +26,11 @@ impl Holder<'_> {
     fn order(&self) -> (i32, Reverse<MonoTime>, &JobId) {
         (self.pipeline.priority, Reverse(self.gang.seated), &self.job.id)
     }
+
+    /// What it holds and does not give back anyway.
+    fn stays(&self) -> PerKind<u32> {
+        PerKind::count(self.gang.not_leaving().map(|member| member.device))
+    }
 }
 
 /// Who must stop for a job.
@@ -196,7 +201,7 @@ impl Coordinator {
     ) -> impl Iterator<Item = &'a Holder<'a>> {
         running.iter().filter(move |holder| {
             let Some(used) = used.get_mut(&holder.pipeline.namespace) else { return false };
-            let (borrowed, holds) = (self.limits(&holder.pipeline.namespace).borrowed(*used), holder.gang.holds());
+            let (borrowed, holds) = (self.limits(&holder.pipeline.namespace).borrowed(*used), holder.stays());
             let helps = (borrowed.cpu > 0 && holds.cpu > 0) || (borrowed.cuda > 0 && holds.cuda > 0);
             let is_borrower = holder.pipeline.namespace != *but && helps;
             if is_borrower {
@@ -207,11 +212,12 @@ impl Coordinator {
     }
 
     fn candidate(&self, job: &Job, holder: &Holder<'_>, own: bool, room: &Room) -> Candidate {
+        let staying = holder.gang.not_leaving().map(|member| (member.slot.clone(), member.device));
         Candidate {
             job: holder.job.id.clone(),
             member: None,
-            frees: self.frees(job, holder.gang, room),
-            returns: if own { holder.gang.holds() } else { PerKind::default() },
+            frees: self.usable(job, staying, room),
+            returns: if own { holder.stays() } else { PerKind::default() },
         }
     }
 

@@ -26,20 +26,19 @@ impl Coordinator {
         self.retire(effects);
         let newcomers: Vec<Turn> =
             self.pipelines.range(submitted_from..).map(|(_, pipeline)| pipeline.turn()).collect();
-        match self.room.take() {
-            // Where only submissions have happened, no one else finds more than before, unless a newcomer goes before the next in turn.
-            Some(room) if newcomers.iter().all(|turn| self.comes_last(&room, *turn)) => {
-                self.schedule(now, room, &newcomers, effects);
-            }
-            _ => {
-                let all: Vec<Turn> = self.open.iter().copied().collect();
-                let mut room = self.room();
-                self.replenish(now, &mut room, effects);
-                self.schedule(now, room, &all, effects);
-                if let Some(mut room) = self.room.take() {
-                    self.grow(now, &mut room, effects);
-                    self.room = Some(room);
-                }
+        // Where only submissions have happened, no one else finds more than before, unless a newcomer goes before the next in turn.
+        let known = self.room.take().filter(|room| newcomers.iter().all(|turn| self.comes_last(room, *turn)));
+        if let Some(room) = known {
+            self.room = self.schedule(now, room, &newcomers, effects);
+        }
+        // What a gang that is stopped gives back may be another's own: as long as any is, everybody is asked once more.
+        while self.room.is_none() {
+            let all: Vec<Turn> = self.open.iter().copied().collect();
+            let mut room = self.room();
+            self.replenish(now, &mut room, effects);
+            if let Some(mut room) = self.schedule(now, room, &all, effects) {
+                self.grow(now, &mut room, effects);
+                self.room = Some(room);
             }
         }
     }
@@ -63,8 +62,8 @@ impl Coordinator {
 
     /// Gives slots to waiting jobs of pipelines in their turn, which is by priority and then by age, and in a pipeline to the jobs written
     /// first: at first to those that stay within the quota of their namespace, then to those that must borrow. The first job that finds
-    /// too few may have others stopped.
-    fn schedule(&mut self, now: MonoTime, mut room: Room, turns: &[Turn], effects: &mut Effects) {
+    /// too few may have others stopped. Gives the room that is left, if nobody was: what is used has changed then.
+    fn schedule(&mut self, now: MonoTime, mut room: Room, turns: &[Turn], effects: &mut Effects) -> Option<Room> {
         let (claims, held) = (room.claims.len(), room.held.clone());
         let mut later = Vec::new();
         for turn in turns {
@@ -78,19 +77,18 @@ impl Coordinator {
         for place in later {
             self.offer(now, &mut room, place, Right::Borrowed, effects);
         }
+        let mut is_at_rest = true;
         for claim in &room.claims[claims..] {
-            self.preempt(now, &claim.job, claim.reserved, &room, effects);
+            is_at_rest &= !self.preempt(now, &claim.job, claim.reserved, &room, effects);
         }
         let claimed = |job: &JobId| room.claims.iter().any(|claim| claim.job == *job);
         let new = room.held.iter().filter(|(name, job)| held.get(*name) != Some(job) && !claimed(job));
         let new: Vec<JobId> = new.map(|(_, job)| job.clone()).collect();
-        // Those that gangs are stopping for now have a claim, from the next look on.
-        let mut is_current = true;
         for job in new {
             let Some(placement) = self.job(&job).map(|job| job.spec.placement.clone()) else { continue };
-            is_current &= !self.preempt(now, &job, room.free(&placement), &room, effects);
+            is_at_rest &= !self.preempt(now, &job, room.free(&placement), &room, effects);
         }
-        self.room = Some(room).filter(|_| is_current);
+        Some(room).filter(|_| is_at_rest)
     }
 
     /// Offers a waiting job the slots there are. Says whether it has been decided about: false where it may only borrow, and is to be
