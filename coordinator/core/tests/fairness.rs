@@ -333,7 +333,7 @@ fn pick<T>(items: &[T], which: u16) -> Option<&T> {
 
 /// As many histories as `VISMAE_SIMULATION_CASES` says, or a number that is soon done.
 fn cases() -> u32 {
-    std::env::var("VISMAE_SIMULATION_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
+    std::env::var("VISMAE_SIMULATION_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(200)
 }
 
 fn moves(most: usize) -> impl Strategy<Value = Vec<(u8, u16)>> {
