@@ -114,8 +114,10 @@ fn every_command_prints_json_if_asked() {
     assert_eq!(ask(&["submit", &wide])["name"], "wide");
     let seen = ask(&["jobs"])[0].clone();
     assert!(seen["name"] == "wide" && seen["etag"].as_str().is_some_and(|etag| !etag.is_empty()), "{seen}");
-    let stale = vismae(&[&["cancel", "wide", "--etag", "stale"][..], &here].concat());
-    assert_eq!(stale.status.code(), Some(1), "{}", String::from_utf8_lossy(&stale.stderr));
+    let stale = vismae(&[&["cancel", "wide", "--etag", "stale", "-o", "json"][..], &here].concat());
+    let refused: Value = serde_json::from_slice(&stale.stderr).unwrap();
+    assert_eq!((stale.status.code(), refused["exit"].as_i64()), (Some(1), Some(1)), "{refused}");
+    assert_eq!((&refused["reason"], &refused["names"]["name"]), (&"ETAG_MISMATCH".into(), &"wide".into()), "{refused}");
     assert!(ask(&["workers"]).is_array() && ask(&["namespaces"]).is_array());
     let why = |said: &Value| said["why"]["facts"]["needed"].clone();
     wait_for("a reason with numbers", || {

@@ -123,11 +123,12 @@ impl Coordinator {
         self.jobs.read_logs(request).await.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
-    /// Every namespace there is.
-    pub(crate) async fn namespaces(&mut self) -> Result<Vec<v1::Namespace>, Failure> {
+    /// Every namespace that the filter wants, in the order asked for; both as the API takes them.
+    pub(crate) async fn namespaces(&mut self, filter: &str, order_by: &str) -> Result<Vec<v1::Namespace>, Failure> {
         let (mut all, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request = v1::ListNamespacesRequest { page_size: 0, page_token };
+            let (filter, order_by) = (filter.to_owned(), order_by.to_owned());
+            let request = v1::ListNamespacesRequest { page_size: 0, page_token, filter, order_by };
             let answer = self.namespaces.list_namespaces(request).await;
             let page = answer.map_err(|status| self.explain(status))?.into_inner();
             all.extend(page.namespaces);
@@ -143,16 +144,22 @@ impl Coordinator {
         &mut self,
         namespace: v1::Namespace,
         paths: Vec<String>,
+        validate_only: bool,
     ) -> Result<v1::Namespace, Failure> {
-        let update_mask = Some(prost_types::FieldMask { paths });
-        let request = v1::UpdateNamespaceRequest { namespace: Some(namespace), update_mask, allow_missing: true };
+        let (namespace, update_mask) = (Some(namespace), Some(prost_types::FieldMask { paths }));
+        let request = v1::UpdateNamespaceRequest { namespace, update_mask, allow_missing: true, validate_only };
         let answer = self.namespaces.update_namespace(request).await;
         answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
 
     /// Deletes a namespace in which nothing is queued or runs.
-    pub(crate) async fn delete_namespace(&mut self, name: &str) -> Result<(), Failure> {
-        let request = v1::DeleteNamespaceRequest { name: name.to_owned(), etag: String::new() };
+    pub(crate) async fn delete_namespace(
+        &mut self,
+        name: &str,
+        etag: &str,
+        validate_only: bool,
+    ) -> Result<(), Failure> {
+        let request = v1::DeleteNamespaceRequest { name: name.to_owned(), etag: etag.to_owned(), validate_only };
         let answer = self.namespaces.delete_namespace(request).await;
         answer.map(tonic::Response::into_inner).map_err(|status| self.explain(status))
     }
@@ -186,7 +193,7 @@ impl Coordinator {
         let words = vismae_proto::status::explain(&status);
         let message =
             if exit == Exit::Unreachable { format!("coordinator `{}`: {words}", self.address) } else { words };
-        let failure = Failure::new(exit, message);
+        let failure = Failure::new(exit, message).details(vismae_proto::status::details(&status));
         if exit == Exit::Unreachable { failure.hint("check that it runs, and see its log") } else { failure }
     }
 }

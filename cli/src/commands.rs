@@ -42,7 +42,7 @@ use address::CoordinatorAddress;
 #[derive(Debug, Parser)]
 #[command(name = "vismae", version, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// Form of the results on standard output
+    /// Form of the results on standard output, and of an error on standard error
     #[arg(short = 'o', long = "output", global = true, value_enum, default_value_t = Format::Text)]
     output: Format,
     #[command(subcommand)]
@@ -103,12 +103,17 @@ impl Cli {
         if matches!(self.command, Command::Up(_)) { "info" } else { "warn" }
     }
 
+    /// The form of what it says.
+    pub fn format(&self) -> Format {
+        self.output
+    }
+
     /// Does what the command line says.
     ///
     /// # Errors
     /// [`Failure`], with the exit code of its kind.
     pub async fn run(self) -> Result<(), Failure> {
-        let format = self.output;
+        let format = self.format();
         match self.command {
             Command::Run(options) => run::run(options, format).await,
             Command::Phantom(options) => phantom::run(options, format),

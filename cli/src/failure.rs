@@ -4,6 +4,12 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use serde_json::json;
+use vismae_proto::status::Details;
+
+use crate::jobfile::JobFileError;
+use crate::output::Format;
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -51,17 +57,18 @@ pub struct Failure {
     exit: Exit,
     error: Option<AnyError>,
     hint: Option<String>,
+    details: Box<Details>,
 }
 
 impl Failure {
     /// A failure that is told on standard error.
     pub(crate) fn new(exit: Exit, error: impl Into<AnyError>) -> Self {
-        Self { exit, error: Some(error.into()), hint: None }
+        Self { exit, error: Some(error.into()), hint: None, details: Box::default() }
     }
 
     /// An end that needs no more words.
     pub(crate) fn silent(exit: Exit) -> Self {
-        Self { exit, error: None, hint: None }
+        Self { exit, error: None, hint: None, details: Box::default() }
     }
 
     /// Adds what the user can do.
@@ -69,21 +76,60 @@ impl Failure {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// Adds what the coordinator has said for programs.
+    pub(crate) fn details(self, details: Details) -> Self {
+        Self { details: Box::new(details), ..self }
+    }
+
     /// The exit code.
     pub fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// Tells it on standard error, the chain of causes on one line.
-    pub fn tell(&self) {
+    /// Tells it on standard error: to people the chain of causes on one line, to programs one JSON value.
+    pub fn tell(&self, format: Format) {
         // Nobody is left to tell when standard error is closed.
         let mut stderr = io::stderr().lock();
+        if format == Format::Json {
+            if let Some(error) = &self.error {
+                let _ = writeln!(stderr, "{}", self.json(error.as_ref()));
+            }
+            return;
+        }
         if let Some(error) = &self.error {
             let _ = writeln!(stderr, "error: {}", chain(error.as_ref()));
         }
         if let Some(hint) = &self.hint {
             let _ = writeln!(stderr, "help: {hint}");
         }
+    }
+}
+
+impl Failure {
+    fn json(&self, error: &(dyn Error + 'static)) -> serde_json::Value {
+        let fields = self.details.fields.iter();
+        let fields: Vec<_> = fields.map(|(field, problem)| json!({ "field": field, "problem": problem })).collect();
+        json!({
+            "error": chain(error),
+            "help": self.hint,
+            "exit": self.exit as u8,
+            "reason": Some(&self.details.reason).filter(|reason| !reason.is_empty()),
+            "names": self.details.names,
+            "fields": fields,
+            "retry_after_seconds": self.details.retry.map(|retry| retry.as_secs_f64()),
+        })
+    }
+}
+
+impl From<JobFileError> for Failure {
+    fn from(error: JobFileError) -> Self {
+        let fields = match &error {
+            JobFileError::Faulty { faults, .. } => {
+                faults.iter().map(|fault| (fault.place.to_string(), fault.message.clone())).collect()
+            }
+            JobFileError::Read { .. } => Vec::new(),
+        };
+        Self::new(Exit::Usage, error).details(Details { fields, ..Details::default() })
     }
 }
 

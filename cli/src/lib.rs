@@ -21,3 +21,4 @@ mod watching;
 
 pub use commands::Cli;
 pub use failure::{Exit, Failure};
+pub use output::Format;

@@ -22,10 +22,11 @@ async fn main() -> ExitCode {
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+    let format = command.format();
     match command.run().await {
         Ok(()) => Exit::Success.into(),
         Err(failure) => {
-            failure.tell();
+            failure.tell(format);
             failure.exit().into()
         }
     }

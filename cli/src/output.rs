@@ -10,7 +10,7 @@ use crate::failure::{Exit, Failure};
 
 /// In what form results are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+pub enum Format {
     /// Tables and sentences.
     Text,
     /// One JSON value; one on each line where results come one after another.

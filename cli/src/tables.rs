@@ -62,7 +62,7 @@ pub(crate) fn results(pipeline: &PipelineView) -> String {
 pub(crate) fn namespaces(namespaces: &[NamespaceView]) -> String {
     let limit = |limit: Option<u32>| limit.map_or("any".to_owned(), |limit| limit.to_string());
     let rows = namespaces.iter().flat_map(|namespace| {
-        let NamespaceView { name, quota, used, borrowed, borrowing, pending, max_pending } = namespace;
+        let NamespaceView { name, quota, used, borrowed, borrowing, pending, max_pending, etag: _ } = namespace;
         let kinds = [("cpu", quota.cpu, used.cpu, borrowed.cpu), ("cuda", quota.cuda, used.cuda, borrowed.cuda)];
         kinds.map(|(kind, quota, used, borrowed)| {
             [

@@ -95,6 +95,8 @@ pub(crate) struct NamespaceView {
     pub(crate) used: SlotsView,
     pub(crate) borrowed: SlotsView,
     pub(crate) pending: u32,
+    /// Empty of one that was only checked.
+    pub(crate) etag: String,
 }
 
 /// Slots of each kind that may be used; absent where there is no limit.
@@ -256,6 +258,7 @@ impl From<&v1::Namespace> for NamespaceView {
     fn from(namespace: &v1::Namespace) -> Self {
         let (quota, usage) = (namespace.quota.unwrap_or_default(), namespace.usage.unwrap_or_default());
         Self {
+            etag: namespace.etag.clone(),
             name: namespace.name.clone(),
             quota: LimitView { cpu: quota.cpu, cuda: quota.cuda },
             borrowing: namespace.borrowing.map(|borrowing| BorrowingView { limit: borrowing.limit }),

@@ -63,6 +63,19 @@ fn a_job_file_with_mistakes_names_all_of_them_and_starts_nothing() {
 }
 
 #[test]
+fn programs_hear_of_mistakes_in_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("job.toml");
+    let good = fs::read_to_string(example("demo.toml")).unwrap();
+    fs::write(&file, good.replacen("lanes = 8 ", "laens = 8 ", 1)).unwrap();
+    let (code, said) = ended(&vismae(&["submit", &text(&file), "-o", "json"]));
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, said["exit"].as_i64()), (USAGE, Some(USAGE.into())), "{said}");
+    assert_eq!(said["fields"][0]["field"], "pretrain.laens", "{said}");
+    assert_eq!(said["fields"][0]["problem"], "is not a known key, did you mean `lanes`?", "{said}");
+}
+
+#[test]
 fn a_job_file_that_is_absent_is_named() {
     let (code, said) = ended(&vismae(&["run", "/no/such/job.toml"]));
     assert_eq!(code, USAGE, "{said}");

@@ -17,22 +17,25 @@ pub(super) struct Options {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
-    at: CoordinatorAddress,
+    listing: Listing,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List namespaces, what each may use and what it uses
-    List {
-        #[command(flatten)]
-        at: CoordinatorAddress,
-    },
+    List(Listing),
     /// Make a namespace, or change its limits; what is not named stays as it is
     Set {
         /// Namespace
         name: String,
         #[command(flatten)]
         limits: Limits,
+        /// Only if the namespace still has this `etag`, which `vismae namespaces -o json` shows
+        #[arg(long, default_value = "", hide_default_value = true)]
+        etag: String,
+        /// Have it checked by the coordinator, and change nothing
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         at: CoordinatorAddress,
     },
@@ -40,9 +43,28 @@ enum Action {
     Delete {
         /// Namespace
         name: String,
+        /// Only if the namespace still has this `etag`, which `vismae namespaces -o json` shows
+        #[arg(long, default_value = "", hide_default_value = true)]
+        etag: String,
+        /// Have it checked by the coordinator, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
         #[command(flatten)]
         at: CoordinatorAddress,
     },
+}
+
+#[derive(Debug, Args)]
+struct Listing {
+    /// Only namespaces for which this holds, as `usage.pending > 0`: of name, quota.cpu, quota.cuda, max_pending, usage.pending,
+    /// usage.used.cpu and usage.used.cuda
+    #[arg(long, value_name = "FILTER", default_value = "", hide_default_value = true)]
+    filter: String,
+    /// Sort by the same fields, as `usage.pending desc` [default: by name]
+    #[arg(long, value_name = "FIELDS", default_value = "", hide_default_value = true)]
+    order_by: String,
+    #[command(flatten)]
+    at: CoordinatorAddress,
 }
 
 #[derive(Debug, Args)]
@@ -112,26 +134,30 @@ impl Limits {
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
     match options.action {
-        None => list(&options.at, format).await,
-        Some(Action::List { at }) => list(&at, format).await,
-        Some(Action::Set { name, limits, at }) => {
+        None => list(&options.listing, format).await,
+        Some(Action::List(listing)) => list(&listing, format).await,
+        Some(Action::Set { name, limits, etag, dry_run, at }) => {
             let (namespace, paths) = limits.of(name);
+            let namespace = v1::Namespace { etag, ..namespace };
             if paths.is_empty() {
                 let message = "no limit is named, expected some of `--cpu`, `--cuda`, `--borrow` and `--max-pending`";
                 return Err(Failure::new(Exit::Usage, message));
             }
-            let namespace = at.connect().await?.set_namespace(namespace, paths).await?;
+            let namespace = at.connect().await?.set_namespace(namespace, paths, dry_run).await?;
             format.result(&NamespaceView::from(&namespace), |view| tables::namespaces(std::slice::from_ref(view)))
         }
-        Some(Action::Delete { name, at }) => {
-            at.connect().await?.delete_namespace(&name).await?;
-            format.result(&serde_json::json!({ "deleted": name }), |_| format!("namespace `{name}` is deleted"))
+        Some(Action::Delete { name, etag, dry_run, at }) => {
+            at.connect().await?.delete_namespace(&name, &etag, dry_run).await?;
+            let becomes = if dry_run { "would be" } else { "is" };
+            format.result(&serde_json::json!({ "name": name, "deleted": !dry_run }), |_| {
+                format!("namespace `{name}` {becomes} deleted")
+            })
         }
     }
 }
 
-async fn list(at: &CoordinatorAddress, format: Format) -> Result<(), Failure> {
-    let namespaces = at.connect().await?.namespaces().await?;
+async fn list(listing: &Listing, format: Format) -> Result<(), Failure> {
+    let namespaces = listing.at.connect().await?.namespaces(&listing.filter, &listing.order_by).await?;
     let views: Vec<NamespaceView> = namespaces.iter().map(NamespaceView::from).collect();
     format.result(&views, |views| tables::namespaces(views))
 }

@@ -50,7 +50,7 @@ struct RunView {
 }
 
 pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure> {
-    let spec = jobfile::load(&options.job.file, &options.job.overrides(true)).or_fail(Exit::Usage)?;
+    let spec = jobfile::load(&options.job.file, &options.job.overrides(true))?;
     check_slots(&spec, options.workers)?;
     let store = Store::open(&spec.store_url).or_fail(Exit::Usage)?;
     let workers = LocalWorkers { count: options.workers, threads: options.threads, logs: logs(&store) }.settings()?;

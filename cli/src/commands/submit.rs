@@ -6,7 +6,7 @@ use clap::Args;
 use vismae_core::ids::NamespaceName;
 
 use super::{CoordinatorAddress, JobFile};
-use crate::failure::{Exit, Failure, OrFail as _};
+use crate::failure::Failure;
 use crate::jobfile::{self, Overrides};
 use crate::output::Format;
 use crate::views::PipelineView;
@@ -44,7 +44,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
         deadline: options.deadline,
         ..options.job.overrides(false)
     };
-    let spec = jobfile::load(&options.job.file, &overrides).or_fail(Exit::Usage)?;
+    let spec = jobfile::load(&options.job.file, &overrides)?;
     let pipeline = options.at.connect().await?.submit(&spec, options.dry_run).await?;
     format.result(&PipelineView::from(&pipeline), |view| {
         if options.dry_run {

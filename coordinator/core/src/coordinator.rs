@@ -28,7 +28,7 @@ use crate::worker::Worker;
 use drain::Drain;
 pub use drain::{DRAIN_KEPT, DRAINED_WORKERS};
 pub use ended::Ends;
-use namespaces::{Tally, first_revision};
+use namespaces::Tally;
 
 /// How many jobs are remembered after their pipelines are over; the pipeline that ended first is forgotten first, as a whole.
 pub const KEPT_JOBS: u32 = 100_000;
@@ -139,13 +139,11 @@ impl Coordinator {
             Event::ResumePipeline { pipeline } => {
                 effects.answer = Some(Answer::Pipeline(self.suspend(now, pipeline, false, effects)));
             }
-            Event::UpdateNamespace { name, change, create, revision } => {
-                let first = create.then(|| first_revision(now));
-                effects.answer =
-                    Some(Answer::Namespace(self.update_namespace(name, &change, first, revision, effects)));
+            Event::UpdateNamespace(update) => {
+                effects.answer = Some(Answer::Namespace(self.update_namespace(now, &update, effects)));
             }
-            Event::DeleteNamespace { name, revision } => {
-                effects.answer = Some(Answer::Namespace(self.delete_namespace(name, revision, effects)));
+            Event::DeleteNamespace(deletion) => {
+                effects.answer = Some(Answer::Namespace(self.delete_namespace(&deletion, effects)));
             }
             Event::WorkerJoined(arrival) => effects.answer = Some(Answer::Joined(self.join(now, arrival, effects))),
             Event::WorkerHeard(lease) => {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::failure::Cause;
-use crate::ids::{Epoch, Generation, NamespaceName, PipelineId, TaskId, WorkerId};
-use crate::namespace::NamespaceChange;
+use crate::ids::{Epoch, Generation, PipelineId, TaskId, WorkerId};
+use crate::namespace::{NamespaceDeletion, NamespaceUpdate};
 use crate::spec::PipelineSpec;
 use crate::worker::{Arrival, Lease};
 
@@ -38,23 +38,9 @@ pub enum Event {
         pipeline: PipelineId,
     },
     /// A user makes or changes a namespace. Answered by [`Answer::Namespace`](crate::effect::Answer::Namespace).
-    UpdateNamespace {
-        /// The namespace.
-        name: NamespaceName,
-        /// What is to change.
-        change: NamespaceChange,
-        /// Whether it is made where there is none.
-        create: bool,
-        /// The revision that the change was made for; whichever there is when absent.
-        revision: Option<u64>,
-    },
+    UpdateNamespace(NamespaceUpdate),
     /// A user wants a namespace to be gone. Answered by [`Answer::Namespace`](crate::effect::Answer::Namespace).
-    DeleteNamespace {
-        /// The namespace.
-        name: NamespaceName,
-        /// The revision that is to be deleted; whichever there is when absent.
-        revision: Option<u64>,
-    },
+    DeleteNamespace(NamespaceDeletion),
     /// A worker offers its slots. Answered by [`Answer::Joined`](crate::effect::Answer::Joined).
     WorkerJoined(Arrival),
     /// A worker is alive.

@@ -48,6 +48,28 @@ pub struct NamespaceChange {
     pub max_pending: Option<Option<u32>>,
 }
 
+/// A change that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceUpdate {
+    /// The namespace.
+    pub name: NamespaceName,
+    /// What is to change.
+    pub change: NamespaceChange,
+    /// Whether it is made where there is none.
+    pub create: bool,
+    /// The revision that the change was made for; whichever there is when absent.
+    pub revision: Option<u64>,
+}
+
+/// A deletion that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceDeletion {
+    /// The namespace.
+    pub name: NamespaceName,
+    /// The revision that is to be deleted; whichever there is when absent.
+    pub revision: Option<u64>,
+}
+
 /// What pipelines of a namespace use now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {

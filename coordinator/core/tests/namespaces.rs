@@ -10,6 +10,7 @@ use vismae_core::device::PerKind;
 use vismae_core::effect::{Answer, NamespaceError, Record, SubmitError};
 use vismae_core::event::Event;
 use vismae_core::ids::NamespaceName;
+use vismae_core::namespace::NamespaceDeletion;
 use vismae_core::namespace::{Borrowing, Limits, Namespace, NamespaceChange};
 use vismae_core::spec::PipelineSpec;
 
@@ -161,7 +162,7 @@ fn a_namespace_has_a_revision_and_its_pipelines_keep_it() {
     assert_eq!(cluster.namespace("left", quota(3, Borrowing::Never)).unwrap().revision, 2);
 
     let delete = |cluster: &mut Cluster, namespace: &str, revision| match cluster
-        .handle(Event::DeleteNamespace { name: name(namespace), revision })
+        .handle(Event::DeleteNamespace(NamespaceDeletion { name: name(namespace), revision }))
         .answer
         .clone()
     {

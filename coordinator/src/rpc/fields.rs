@@ -1,5 +1,6 @@
-//! The fields of pipelines and workers that filters and orders of lists may name.
+//! The fields of pipelines, workers and namespaces that filters and orders of lists may name.
 
+use vismae_core::namespace::{Namespace, Usage};
 use vismae_core::pipeline::Pipeline;
 use vismae_core::worker::{Worker, WorkerState};
 
@@ -31,6 +32,27 @@ pub(super) static WORKERS: &[Field<Worker>] = &[
     Field { name: "device", kind: Kind::Text, read: |worker| Some(Value::Texts(devices(worker))) },
     Field { name: "join_time", kind: Kind::Time, read: joined },
 ];
+
+/// A namespace, and what it uses now.
+pub(super) struct InUse {
+    pub(super) namespace: Namespace,
+    pub(super) usage: Usage,
+}
+
+/// Of namespaces; the first one is their name.
+pub(super) static NAMESPACES: &[Field<InUse>] = &[
+    Field { name: "name", kind: Kind::Name, read: |used| Some(Value::Text(used.namespace.name.as_str())) },
+    Field { name: "quota.cpu", kind: Kind::Number, read: |used| number(used.namespace.limits.quota.cpu) },
+    Field { name: "quota.cuda", kind: Kind::Number, read: |used| number(used.namespace.limits.quota.cuda) },
+    Field { name: "max_pending", kind: Kind::Number, read: |used| number(used.namespace.limits.max_pending) },
+    Field { name: "usage.pending", kind: Kind::Number, read: |used| number(Some(used.usage.pending)) },
+    Field { name: "usage.used.cpu", kind: Kind::Number, read: |used| number(Some(used.usage.used.cpu)) },
+    Field { name: "usage.used.cuda", kind: Kind::Number, read: |used| number(Some(used.usage.used.cuda)) },
+];
+
+fn number(count: Option<u32>) -> Option<Value<'static>> {
+    count.map(|count| Value::Number(count.into()))
+}
 
 fn devices(worker: &Worker) -> Vec<String> {
     worker.slots.iter().map(|slot| slot.device.to_string()).collect()

@@ -65,7 +65,9 @@ impl Jobs {
             Err(CallError::Refused(NotDone::Core(PipelineError::Unknown(id)))) => {
                 Err(unknown(&self.context, caller, &id).await)
             }
-            Err(CallError::Refused(NotDone::Core(error))) => Err(status::not_now(&error)),
+            Err(CallError::Refused(NotDone::Core(error @ PipelineError::Over { .. }))) => {
+                Err(status::not_now("pipeline", id.as_str(), "PIPELINE_OVER", &error))
+            }
             Err(CallError::Stopped(gone)) => Err(stopped(gone)),
         }
     }

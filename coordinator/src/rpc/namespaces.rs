@@ -7,6 +7,7 @@ use vismae_core::event::Event;
 use vismae_core::ids::NamespaceName;
 use vismae_core::namespace::Namespace;
 use vismae_core::spec::Violations;
+use vismae_core::time::MonoTime;
 use vismae_proto::v1::namespace_service_server::NamespaceService;
 use vismae_proto::v1::{
     self, DeleteNamespaceRequest, GetNamespaceRequest, ListNamespacesRequest, ListNamespacesResponse,
@@ -14,6 +15,9 @@ use vismae_proto::v1::{
 };
 use vismae_proto::{convert, status};
 
+use super::fields::{self, InUse};
+use super::filter::Filter;
+use super::order::{Order, Place};
 use super::{Context, caller, denied, paging, stopped};
 use crate::access::{ANY_NAMESPACE, Caller, Role};
 use crate::driver::CallError;
@@ -29,14 +33,24 @@ impl Namespaces {
         Self { context }
     }
 
-    async fn change(&self, caller: &Caller, event: Event) -> Result<Namespace, Status> {
-        match self.context.handle.namespace(event).await {
+    /// What became of a change, or would become of it.
+    async fn answered(
+        &self,
+        caller: &Caller,
+        outcome: Result<Namespace, CallError<NamespaceError>>,
+    ) -> Result<Namespace, Status> {
+        match outcome {
             Ok(namespace) => Ok(namespace),
             Err(CallError::Refused(NamespaceError::Unknown { name })) => Err(self.unknown(caller, &name).await),
             Err(CallError::Refused(NamespaceError::Changed { name, .. })) => {
                 Err(status::changed("namespace", name.as_str()))
             }
-            Err(CallError::Refused(error)) => Err(status::not_now(&error)),
+            Err(CallError::Refused(ref error @ NamespaceError::InUse { ref name, .. })) => {
+                Err(status::not_now("namespace", name.as_str(), "NAMESPACE_IN_USE", error))
+            }
+            Err(CallError::Refused(ref error @ NamespaceError::Default { ref name })) => {
+                Err(status::not_now("namespace", name.as_str(), "NAMESPACE_NEEDED", error))
+            }
             Err(CallError::Stopped(gone)) => Err(stopped(gone)),
         }
     }
@@ -77,15 +91,27 @@ impl NamespaceService for Namespaces {
         let caller = caller(&request)?;
         let request = request.into_inner();
         let size = paging::size(request.page_size)?;
-        let after = paging::after(&request.page_token, &[], |token| NamespaceName::new(token).ok())?;
+        let filter = Filter::parse(&request.filter, fields::NAMESPACES).map_err(|e| paging::refuse("filter", e))?;
+        let order = Order::parse(&request.order_by, fields::NAMESPACES).map_err(|e| paging::refuse("order_by", e))?;
+        let order = order.then(&fields::NAMESPACES[0]);
+        let arguments = [request.filter.as_str(), request.order_by.as_str()];
+        let after = paging::after(&request.page_token, &arguments, |place| order.read(place))?;
+        let arguments = arguments.map(str::to_owned);
         let response = self.context.handle.read(move |core| {
             let usage = core.usage();
             let visible = core.namespaces().filter(|namespace| sees(&caller, namespace));
-            let rest = visible.filter(|namespace| after.as_ref().is_none_or(|after| namespace.name > *after));
-            let (page, next_page_token) = paging::take(rest, size, |namespace| paging::token(&namespace.name, &[]));
-            let view = |namespace: &Namespace| {
-                convert::namespace_view(namespace, &usage.get(&namespace.name).copied().unwrap_or_default())
-            };
+            let used = visible.map(|namespace| InUse {
+                namespace: namespace.clone(),
+                usage: usage.get(&namespace.name).copied().unwrap_or_default(),
+            });
+            let wanted = used.filter(|used| filter.holds(used));
+            let placed = wanted.map(|used| (order.place(&used, 0), used));
+            let mut rest: Vec<_> =
+                placed.filter(|(place, _)| after.as_ref().is_none_or(|after| place > after)).collect();
+            rest.sort_by(|(one, _), (other, _)| one.cmp(other));
+            let token = |(place, _): &(Place, _)| paging::token(place, &arguments.each_ref().map(String::as_str));
+            let (page, next_page_token) = paging::take(rest, size, token);
+            let view = |(_, used): (_, InUse)| convert::namespace_view(&used.namespace, &used.usage);
             ListNamespacesResponse { namespaces: page.into_iter().map(view).collect(), next_page_token }
         });
         response.await.map(Response::new).map_err(stopped)
@@ -104,19 +130,36 @@ impl NamespaceService for Namespaces {
     ) -> Result<Response<v1::Namespace>, Status> {
         let caller = caller(&request)?;
         let wire = request.get_ref();
-        caller.acts_on(|| subject(wire.namespace.as_ref().map_or("", |namespace| &namespace.name)));
+        caller.acts_on(|| subject(wire.namespace.as_ref().map_or("", |namespace| &namespace.name), wire.validate_only));
         caller.require(Role::Admin, ANY_NAMESPACE).map_err(denied)?;
-        let event = convert::namespace_update_from_wire(wire).map_err(|violations| status::invalid(&violations))?;
-        let namespace = self.change(&caller, event).await?;
+        let update = convert::namespace_update_from_wire(wire).map_err(|violations| status::invalid(&violations))?;
+        let handle = &self.context.handle;
+        if wire.validate_only {
+            let foreseen = handle.read(move |core| core.updated_namespace(MonoTime::default(), &update));
+            let foreseen = foreseen.await.map_err(stopped)?.map_err(CallError::Refused);
+            let namespace = self.answered(&caller, foreseen).await?;
+            let view = handle.read(move |core| view(core, &namespace)).await.map_err(stopped)?;
+            return Ok(Response::new(v1::Namespace { etag: String::new(), ..view }));
+        }
+        let namespace = self.answered(&caller, handle.namespace(Event::UpdateNamespace(update)).await).await?;
         self.show(&caller, namespace.name).await.map(Response::new)
     }
 
     async fn delete_namespace(&self, request: Request<DeleteNamespaceRequest>) -> Result<Response<()>, Status> {
         let caller = caller(&request)?;
-        caller.acts_on(|| subject(&request.get_ref().name));
+        let wire = request.get_ref();
+        caller.acts_on(|| subject(&wire.name, wire.validate_only));
         caller.require(Role::Admin, ANY_NAMESPACE).map_err(denied)?;
-        let event = convert::namespace_deletion_from_wire(request.get_ref());
-        self.change(&caller, event.map_err(|violations| status::invalid(&violations))?).await?;
+        let deletion =
+            convert::namespace_deletion_from_wire(wire).map_err(|violations| status::invalid(&violations))?;
+        let handle = &self.context.handle;
+        let outcome = if wire.validate_only {
+            let foreseen = handle.read(move |core| core.deletable_namespace(&deletion).cloned());
+            foreseen.await.map_err(stopped)?.map_err(CallError::Refused)
+        } else {
+            handle.namespace(Event::DeleteNamespace(deletion)).await
+        };
+        self.answered(&caller, outcome).await?;
         Ok(Response::new(()))
     }
 }
@@ -126,8 +169,8 @@ fn sees(caller: &Caller, namespace: &Namespace) -> bool {
 }
 
 /// As the audit log names it.
-fn subject(name: &str) -> String {
-    format!("namespaces/{name}")
+fn subject(name: &str, validate_only: bool) -> String {
+    format!("namespaces/{name}{}", if validate_only { "?validate_only" } else { "" })
 }
 
 fn view(core: &Coordinator, namespace: &Namespace) -> v1::Namespace {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures::future::BoxFuture;
 use http::header::{AUTHORIZATION, HeaderValue};
@@ -20,6 +20,9 @@ use crate::audit::{Audit, Entry};
 
 /// The service for agents, which show a certificate instead of a token and whose arrivals are written down by the service itself.
 const AGENTS: &str = "vismae.v1.AgentService";
+/// How long whoever has too many streams open may wait for one of them to end.
+const STREAM_PAUSE: Duration = Duration::from_secs(10);
+
 /// Decides about every request.
 #[derive(Debug)]
 pub(super) struct Gate {
@@ -165,11 +168,11 @@ fn refuse(unknown: &Unknown) -> Status {
 }
 
 fn too_much(excess: Excess) -> Status {
-    let retry = match &excess {
-        Excess::Requests { retry, .. } => Some(*retry),
-        Excess::Streams { .. } => None,
+    let (limit, retry) = match &excess {
+        Excess::Requests { retry, .. } => ("requests_per_second", *retry),
+        Excess::Streams { .. } => ("streams", STREAM_PAUSE),
     };
-    status::exhausted(excess.to_string(), retry)
+    status::exhausted(limit, excess.to_string(), Some(retry))
 }
 
 /// As programs know it: `PERMISSION_DENIED`.
@@ -243,7 +246,7 @@ where
                 let mut outcome = Outcome::read(&response);
                 // What a message that is too long is refused with, as this is a limit like the others.
                 if outcome.code == Code::OutOfRange {
-                    let status = status::exhausted(outcome.reason.unwrap_or_default(), None);
+                    let status = status::exhausted("message_size", outcome.reason.unwrap_or_default(), None);
                     outcome = Outcome::of(&status);
                     response = status.into_http();
                 }

@@ -1,9 +1,8 @@
 //! Namespaces.
 
 use vismae_core::device::PerKind;
-use vismae_core::event::Event;
 use vismae_core::ids::NamespaceName;
-use vismae_core::namespace::{Borrowing, Namespace, NamespaceChange, Usage};
+use vismae_core::namespace::{Borrowing, Namespace, NamespaceChange, NamespaceDeletion, NamespaceUpdate, Usage};
 use vismae_core::spec::Violations;
 
 use super::fields::Fields;
@@ -38,7 +37,7 @@ pub fn namespace_view(namespace: &Namespace, usage: &Usage) -> v1::Namespace {
 ///
 /// # Errors
 /// Every field that can't be read.
-pub fn namespace_update_from_wire(request: &v1::UpdateNamespaceRequest) -> Result<Event, Violations> {
+pub fn namespace_update_from_wire(request: &v1::UpdateNamespaceRequest) -> Result<NamespaceUpdate, Violations> {
     let mut violations = Violations::default();
     let mut fields = Fields::new(&mut violations);
     let wire = request.namespace.clone().unwrap_or_default();
@@ -67,19 +66,19 @@ pub fn namespace_update_from_wire(request: &v1::UpdateNamespaceRequest) -> Resul
     let revision = etag(&mut fields, "namespace.etag", &wire.etag);
     let read = name.zip(revision);
     let create = request.allow_missing;
-    finish(violations, read.map(|(name, revision)| Event::UpdateNamespace { name, change, create, revision }))
+    finish(violations, read.map(|(name, revision)| NamespaceUpdate { name, change, create, revision }))
 }
 
 /// Reads which namespace is to go.
 ///
 /// # Errors
 /// Every field that can't be read.
-pub fn namespace_deletion_from_wire(request: &v1::DeleteNamespaceRequest) -> Result<Event, Violations> {
+pub fn namespace_deletion_from_wire(request: &v1::DeleteNamespaceRequest) -> Result<NamespaceDeletion, Violations> {
     let mut violations = Violations::default();
     let mut fields = Fields::new(&mut violations);
     let name = fields.value("name", NamespaceName::new(&request.name));
     let revision = etag(&mut fields, "etag", &request.etag);
-    finish(violations, name.zip(revision).map(|(name, revision)| Event::DeleteNamespace { name, revision }))
+    finish(violations, name.zip(revision).map(|(name, revision)| NamespaceDeletion { name, revision }))
 }
 
 pub(super) fn slots(count: PerKind<u32>) -> v1::Slots {

@@ -3,9 +3,9 @@ mod specs;
 use proptest::prelude::*;
 use vismae_core::device::{DeviceKind, PerKind};
 use vismae_core::effect::{Command, Membership};
-use vismae_core::event::{Event, TaskReport};
+use vismae_core::event::TaskReport;
 use vismae_core::ids::{CorpusName, Generation, JobName, NamespaceName, PipelineId};
-use vismae_core::namespace::{Borrowing, NamespaceChange};
+use vismae_core::namespace::{Borrowing, NamespaceChange, NamespaceUpdate};
 use vismae_core::spec::{
     CheckpointSpec, FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec,
     OptimiserSpec, PipelineSpec, Placement, PretrainSpec, Selection, Violations, Window, XrayRange,
@@ -202,11 +202,11 @@ fn an_update_changes_what_its_mask_names_and_nothing_else() {
         };
         let paths = paths.iter().map(ToString::to_string).collect();
         let update_mask = Some(prost_types::FieldMask { paths });
-        let request = v1::UpdateNamespaceRequest { namespace: Some(namespace), update_mask, allow_missing: false };
+        let request = v1::UpdateNamespaceRequest { namespace: Some(namespace), update_mask, ..Default::default() };
         namespace_update_from_wire(&request)
     };
     let change = |paths| match update(paths).unwrap() {
-        Event::UpdateNamespace { change, create: false, revision: Some(3), .. } => change,
+        NamespaceUpdate { change, create: false, revision: Some(3), .. } => change,
         other => panic!("{other:?}"),
     };
     let quota = |cpu, cuda| PerKind { cpu, cuda };
@@ -220,7 +220,11 @@ fn an_update_changes_what_its_mask_names_and_nothing_else() {
     assert_eq!(fields(update(&["*", "quota"])), ["update_mask"]);
     assert_eq!(change(&["*"]), change(&[]), "all of it");
     assert_eq!(
-        fields(namespace_deletion_from_wire(&v1::DeleteNamespaceRequest { name: "A".into(), etag: "x".into() })),
+        fields(namespace_deletion_from_wire(&v1::DeleteNamespaceRequest {
+            name: "A".into(),
+            etag: "x".into(),
+            ..Default::default()
+        })),
         ["name", "etag"]
     );
 }

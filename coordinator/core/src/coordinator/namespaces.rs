@@ -8,7 +8,7 @@ use crate::effect::{Effects, NamespaceError, Record};
 use crate::gang::Gang;
 use crate::ids::NamespaceName;
 use crate::job::JobState;
-use crate::namespace::{Limits, Namespace, NamespaceChange, Usage};
+use crate::namespace::{Limits, Namespace, NamespaceDeletion, NamespaceUpdate, Usage};
 use crate::pipeline::{Pipeline, Turn};
 use crate::time::MonoTime;
 
@@ -44,48 +44,64 @@ impl Coordinator {
             .collect()
     }
 
-    /// Changes a namespace, or makes it if it may, with its first revision.
-    pub(super) fn update_namespace(
-        &mut self,
-        name: NamespaceName,
-        change: &NamespaceChange,
-        first: Option<u64>,
-        revision: Option<u64>,
-        effects: &mut Effects,
-    ) -> Result<Namespace, NamespaceError> {
-        let known = self.namespaces.get(&name);
-        let changed = match (known, first) {
-            (Some(namespace), _) => {
-                expect(namespace, revision)?;
-                namespace.changed(change)
+    /// The namespace as an update that is asked for now would leave it. Nothing is changed.
+    ///
+    /// # Errors
+    /// When there is no such namespace and none is to be made, or it has changed since.
+    pub fn updated_namespace(&self, now: MonoTime, update: &NamespaceUpdate) -> Result<Namespace, NamespaceError> {
+        let name = update.name.clone();
+        match self.namespaces.get(&name) {
+            Some(namespace) => {
+                expect(namespace, update.revision)?;
+                Ok(namespace.changed(&update.change))
             }
-            (None, Some(revision)) => Namespace { revision, ..Namespace::new(name.clone()).changed(change) },
-            (None, None) => return Err(NamespaceError::Unknown { name }),
-        };
-        if known != Some(&changed) {
-            effects.persist.push(Record::Namespace(changed.clone()));
-            self.namespaces.insert(name, changed.clone());
+            None if update.create => {
+                Ok(Namespace { revision: first_revision(now), ..Namespace::new(name).changed(&update.change) })
+            }
+            None => Err(NamespaceError::Unknown { name }),
         }
-        Ok(changed)
     }
 
-    /// Forgets a namespace in which nothing is queued or runs.
-    pub(super) fn delete_namespace(
-        &mut self,
-        name: NamespaceName,
-        revision: Option<u64>,
-        effects: &mut Effects,
-    ) -> Result<Namespace, NamespaceError> {
+    /// The namespace that a deletion is about, if it may be deleted now. Nothing is changed.
+    ///
+    /// # Errors
+    /// When there is no such namespace, it has changed since, or it is needed.
+    pub fn deletable_namespace(&self, deletion: &NamespaceDeletion) -> Result<&Namespace, NamespaceError> {
+        let name = deletion.name.clone();
         let Some(namespace) = self.namespaces.get(&name) else { return Err(NamespaceError::Unknown { name }) };
-        expect(namespace, revision)?;
+        expect(namespace, deletion.revision)?;
         if name == NamespaceName::default() {
             return Err(NamespaceError::Default { name });
         }
-        if let Some(tally) = self.tallies.get(&name) {
-            return Err(NamespaceError::InUse { name, open: tally.open });
+        match self.tallies.get(&name) {
+            Some(tally) => Err(NamespaceError::InUse { name, open: tally.open }),
+            None => Ok(namespace),
         }
-        effects.persist.push(Record::NamespaceDeleted { namespace: name.clone() });
-        self.namespaces.remove(&name).ok_or(NamespaceError::Unknown { name })
+    }
+
+    pub(super) fn update_namespace(
+        &mut self,
+        now: MonoTime,
+        update: &NamespaceUpdate,
+        effects: &mut Effects,
+    ) -> Result<Namespace, NamespaceError> {
+        let updated = self.updated_namespace(now, update)?;
+        if self.namespaces.get(&update.name) != Some(&updated) {
+            effects.persist.push(Record::Namespace(updated.clone()));
+            self.namespaces.insert(update.name.clone(), updated.clone());
+        }
+        Ok(updated)
+    }
+
+    pub(super) fn delete_namespace(
+        &mut self,
+        deletion: &NamespaceDeletion,
+        effects: &mut Effects,
+    ) -> Result<Namespace, NamespaceError> {
+        let namespace = self.deletable_namespace(deletion)?.clone();
+        effects.persist.push(Record::NamespaceDeleted { namespace: namespace.name.clone() });
+        self.namespaces.remove(&namespace.name);
+        Ok(namespace)
     }
 
     /// What a namespace may use. One that has no record any more has no limits: its pipelines were accepted once.
@@ -165,7 +181,7 @@ impl Coordinator {
 
 /// The revision that a new namespace begins with: beyond those of an earlier one of its name, which had no more changes than
 /// milliseconds. Whoever has read that one must not change this one by mistake.
-pub(super) fn first_revision(now: MonoTime) -> u64 {
+fn first_revision(now: MonoTime) -> u64 {
     u64::try_from(now.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
 }
 

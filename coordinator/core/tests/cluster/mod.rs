@@ -15,7 +15,7 @@ use vismae_core::event::{Event, Progress, RequestId, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{CorpusName, Generation, JobName, NamespaceName, PipelineId, TaskId, WorkerId};
 use vismae_core::job::Job;
-use vismae_core::namespace::{Namespace, NamespaceChange};
+use vismae_core::namespace::{Namespace, NamespaceChange, NamespaceUpdate};
 use vismae_core::spec::{
     CheckpointSpec, FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Labels, ModelSpec,
     OptimiserSpec, PipelineSpec, Placement, PretrainSpec, Selection, Window, XrayRange,
@@ -110,7 +110,11 @@ impl Cluster {
     /// Makes or changes a namespace.
     pub(crate) fn namespace(&mut self, name: &str, change: NamespaceChange) -> Result<Namespace, NamespaceError> {
         let name = NamespaceName::new(name).unwrap();
-        match self.handle(Event::UpdateNamespace { name, change, create: true, revision: None }).answer.clone() {
+        match self
+            .handle(Event::UpdateNamespace(NamespaceUpdate { name, change, create: true, revision: None }))
+            .answer
+            .clone()
+        {
             Some(Answer::Namespace(result)) => result,
             other => panic!("{other:?}"),
         }

@@ -12,7 +12,7 @@ use vismae_core::effect::{Answer, Command, Effects, Record};
 use vismae_core::event::{Event, TaskReport};
 use vismae_core::ids::{Generation, JobId, NamespaceName, TaskId, WorkerId};
 use vismae_core::job::JobState;
-use vismae_core::namespace::{Borrowing, NamespaceChange, Usage};
+use vismae_core::namespace::{Borrowing, NamespaceChange, NamespaceUpdate, Usage};
 use vismae_core::spec::{Demand, Labels, PipelineSpec};
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Arrival, HeldTask, Lease};
@@ -86,7 +86,12 @@ impl World {
         for (name, cpu, borrowing) in NAMESPACES {
             let quota = PerKind { cpu: Some(Some(cpu)), cuda: None };
             let change = NamespaceChange { quota, borrowing: Some(borrowing), max_pending: None };
-            world.say(Event::UpdateNamespace { name: namespace(name), change, create: true, revision: None });
+            world.say(Event::UpdateNamespace(NamespaceUpdate {
+                name: namespace(name),
+                change,
+                create: true,
+                revision: None,
+            }));
         }
         for number in 0..here {
             world.join(number as u16);
