@@ -8,11 +8,12 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use vismae_proto::client::connect;
+use vismae_proto::client::{Trust, connect_with};
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::agent_service_client::AgentServiceClient;
 use vismae_proto::v1::{AgentMessage, CoordinatorMessage, Heartbeat, Hello};
 
+use crate::identities::Identities;
 use crate::{Outcome, process};
 
 /// Connections opened at the same time.
@@ -29,7 +30,7 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Connects, and waits for the welcome.
-    pub(crate) async fn attach(url: &str, name: String, slots: usize) -> Outcome<Self> {
+    pub(crate) async fn attach(url: &str, trust: &Trust, name: String, slots: usize) -> Outcome<Self> {
         let (outbound, queue) = mpsc::channel(16);
         let hello = Hello {
             worker: name,
@@ -39,18 +40,25 @@ impl Agent {
             ..Hello::default()
         };
         outbound.send(AgentMessage { message: Some(Message::Hello(hello)) }).await?;
-        let channel = connect(url, TIMEOUT).await?;
+        let channel = connect_with(url, trust, TIMEOUT).await?;
         let mut inbound = AgentServiceClient::new(channel).attach(ReceiverStream::new(queue)).await?.into_inner();
         inbound.message().await?.ok_or("the coordinator ended the stream")?;
         Ok(Self { outbound, inbound })
     }
 }
 
-/// What the coordinator spends while so many agents do nothing but live.
-pub(crate) async fn heartbeats(url: &str, coordinator: u32, agents: usize, time: Duration) -> Outcome<Value> {
+/// What the coordinator spends while so many agents do nothing but live, each with a certificate of its own where there is an authority.
+pub(crate) async fn heartbeats(
+    (url, identities): (&str, Option<&Identities>),
+    coordinator: u32,
+    agents: usize,
+    time: Duration,
+) -> Outcome<Value> {
     let before = process::bytes(coordinator)?;
     let attaching = (0..agents).map(async |number| {
-        let agent = Agent::attach(url, format!("w{number}"), 1).await?;
+        let name = format!("w{number}");
+        let trust = identities.map(|identities| identities.issue(&name)).transpose()?.unwrap_or_default();
+        let agent = Agent::attach(url, &trust, name, 1).await?;
         Ok::<_, Box<dyn std::error::Error + Send + Sync>>(tokio::spawn(live(agent)))
     });
     let living: Vec<_> = stream::iter(attaching).buffer_unordered(OPENING).try_collect().await?;

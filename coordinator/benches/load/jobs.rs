@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tonic::transport::Channel;
-use vismae_proto::client::connect;
+use vismae_proto::client::{Trust, connect};
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::job_service_client::JobServiceClient;
 use vismae_proto::v1::task_command::Command;
@@ -91,7 +91,7 @@ pub(crate) async fn paced(url: &str, rate: u64, time: Duration) -> Outcome<Value
 /// From submissions to starts, each once the last one is over.
 pub(crate) async fn start(url: &str, pipelines: usize) -> Outcome<Value> {
     let user = users(url, 1).await?.remove(0);
-    let mut agent = Agent::attach(url, "starter".into(), 1).await?;
+    let mut agent = Agent::attach(url, &Trust::default(), "starter".into(), 1).await?;
     let mut times = Vec::new();
     for number in 0..pipelines {
         let began = Instant::now();
@@ -110,6 +110,42 @@ pub(crate) async fn start(url: &str, pipelines: usize) -> Outcome<Value> {
         agent.outbound.send(AgentMessage { message: Some(Message::Task(done)) }).await?;
     }
     Ok(json!({ "pipelines": pipelines, "latency": quantiles(times) }))
+}
+
+/// Submissions as fast as they are taken, which an agent with slots enough carries out at once: what the coordinator holds when the
+/// first are forgotten, and in the end.
+pub(crate) async fn turnover(url: &str, coordinator: u32, pipelines: usize, kept: usize) -> Outcome<Value> {
+    let users = users(url, USERS).await?;
+    let agent = Agent::attach(url, &Trust::default(), "turner".into(), USERS * EACH).await?;
+    let working = tokio::spawn(succeed(agent));
+    let began = Instant::now();
+    let round = async |numbers: std::ops::Range<usize>| {
+        let all = numbers.map(|number| submit(users[number % USERS].clone(), format!("turn-{number}")));
+        stream::iter(all).buffer_unordered(USERS * EACH).try_for_each(async |_| Ok(())).await?;
+        process::bytes(coordinator)
+    };
+    // A little beyond, so that some have been forgotten already.
+    let full = kept + (pipelines - kept) / 5;
+    let full = (full, round(0..full).await?);
+    let whole = round(full.0..pipelines).await?;
+    working.abort();
+    let seconds = began.elapsed().as_secs_f64();
+    Ok(json!({
+        "pipelines": pipelines, "per_second": pipelines as f64 / seconds, "full": full.1, "whole": whole,
+        "growth": whole / full.1 - 1.0,
+    }))
+}
+
+/// Ends every task well as soon as it is told to start.
+async fn succeed(mut agent: Agent) -> Outcome<()> {
+    while let Some(message) = agent.inbound.message().await? {
+        let Some(coordinator_message::Message::Task(command)) = message.message else { continue };
+        if matches!(command.command, Some(Command::Start(_))) {
+            let done = TaskEvent { task: command.task, event: Some(Event::Succeeded(Succeeded::default())) };
+            agent.outbound.send(AgentMessage { message: Some(Message::Task(done)) }).await?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn quantiles(mut times: Vec<Duration>) -> Value {

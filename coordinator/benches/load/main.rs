@@ -7,6 +7,7 @@ mod agents;
 mod churn;
 mod decide;
 mod finished;
+mod identities;
 mod jobs;
 mod process;
 
@@ -16,6 +17,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+
+use identities::Identities;
 
 /// What may go wrong here ends the measurement with one message.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
@@ -44,6 +47,9 @@ enum Command {
         agents: usize,
         /// Seconds measured, once all are connected
         seconds: u64,
+        /// Folder with an authority that `vismae certs` has made, which signs a certificate for each agent
+        #[arg(long)]
+        certificates: Option<PathBuf>,
     },
     /// Submissions one after the other on many connections, as fast as they are taken
     Admit {
@@ -91,6 +97,13 @@ enum Command {
         /// The folder that `vismae up --state` gets
         state: PathBuf,
     },
+    /// Submissions that are carried out at once, beyond as many as are remembered
+    Turnover {
+        /// Pipelines of one job
+        pipelines: usize,
+        /// How many are remembered
+        kept: usize,
+    },
     /// From a submission to the start at an agent with a free slot
     Start {
         /// One after the other
@@ -102,9 +115,15 @@ enum Command {
 async fn main() -> ExitCode {
     let Arguments { url, process, command, .. } = Arguments::parse();
     let outcome = match command {
-        Command::Heartbeats { agents, seconds } => {
-            agents::heartbeats(&url, process, agents, Duration::from_secs(seconds)).await
+        Command::Heartbeats { agents, seconds, certificates } => {
+            let identities = certificates.map(Identities::open).transpose();
+            let time = Duration::from_secs(seconds);
+            match identities {
+                Ok(identities) => agents::heartbeats((&url, identities.as_ref()), process, agents, time).await,
+                Err(error) => Err(error),
+            }
         }
+        Command::Turnover { pipelines, kept } => jobs::turnover(&url, process, pipelines, kept).await,
         Command::Admit { pipelines } => jobs::admit(&url, process, pipelines).await,
         Command::Paced { rate, seconds } => jobs::paced(&url, rate, Duration::from_secs(seconds)).await,
         Command::Decide { workers, waiting } => decide::run(workers, waiting),

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::figures::{Bar, number, short};
+use super::figures::{Bar, all_met, short};
 use super::table::Table;
 use super::{Output, built, once};
 use crate::cargo;
@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Finished jobs in the store of the last restart: as many as a coordinator remembers.
 const FINISHED: &str = "100000";
+
+/// Pipelines that are carried out to see that memory stays as it is once the oldest are forgotten: a half more than are remembered.
+const TURNOVER: u32 = 150_000;
 
 /// What the measurement may be told.
 #[derive(Debug, Args)]
@@ -61,6 +64,13 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let living = ground.load(&coordinator, &["heartbeats", &agents, "20"])?;
     drop(coordinator);
 
+    eprintln!("{agents} agents over TLS");
+    let certificates = ground.certificates()?;
+    let coordinator = ground.guarded(&certificates)?;
+    let folder = certificates.to_string_lossy();
+    let guarded = ground.load(&coordinator, &["heartbeats", &agents, "20", "--certificates", &folder])?;
+    drop(coordinator);
+
     eprintln!("submissions");
     let coordinator = ground.start("queue")?;
     let starts = ground.load(&coordinator, &["start", "200"])?;
@@ -69,6 +79,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let decided = ground.load(&coordinator, &["decide", "1000", "1000"])?;
     let churn = ground.load(&coordinator, &["churn", "3600", "60"])?;
     let finished = ground.load(&coordinator, &["churn", "2000", "50", "--restart"])?;
+    drop(coordinator);
+
+    eprintln!("{TURNOVER} pipelines that come and go");
+    let coordinator = ground.start("turnover")?;
+    let turnover = ground.load(&coordinator, &["turnover", &TURNOVER.to_string(), FINISHED])?;
     drop(coordinator);
 
     eprintln!("a restart");
@@ -83,99 +98,108 @@ pub(super) fn run(options: &Options) -> Result<()> {
 
     let figures = json!({
         "cores": std::thread::available_parallelism().map_or(1, usize::from),
-        "heartbeats": living, "start": starts, "paced": paced, "admit": admitted, "decide": decided, "churn": churn,
+        "heartbeats": living, "guarded": guarded, "turnover": turnover, "start": starts, "paced": paced, "admit": admitted, "decide": decided, "churn": churn,
         "finished": finished, "restart": restart, "stored": stored,
     });
-    if options.output == Output::Json {
-        println!("{figures:#}")
-    } else {
-        println!("{}", table(options, &figures)?)
+    let rows = rows(options, &figures)?;
+    let bars: Vec<Value> = rows.iter().map(Row::json).collect();
+    match options.output {
+        Output::Json => println!("{:#}", json!({ "rows": bars, "figures": figures })),
+        Output::Table => println!("{}", table(&rows)),
     }
-    Ok(())
+    all_met(&Value::Array(bars))
 }
 
-fn table(options: &Options, figures: &Value) -> Result<Table> {
-    let mut table = Table::new(&["", "figure", "bar", ""]);
-    let mut row = |words: String, section: &str, path: &[&str], unit: f64, bar: Option<Bar>| -> Result<()> {
-        let (last, folders) = path.split_last().context("a figure has a name")?;
-        let found = folders.iter().fold(&figures[section], |value, key| &value[*key]);
-        let figure = number(found, last)? * unit;
-        let verdict = bar.map_or("", |bar| bar.verdict(figure));
-        table.row(vec![words, short(figure), bar.map(|bar| bar.to_string()).unwrap_or_default(), verdict.to_owned()]);
-        Ok(())
-    };
+/// The figures that people look at, and the bars of some.
+fn rows(options: &Options, figures: &Value) -> Result<Vec<Row>> {
     let (agents, pipelines) = (options.agents, options.pipelines);
-    let mib = 1.0 / 1_048_576.0;
-    row(
-        format!("{agents} agents that say each second that they live: cores"),
-        "heartbeats",
-        &["cores"],
-        1.0,
-        Some(Bar::Below(0.5)),
-    )?;
-    row("their memory, MB".to_owned(), "heartbeats", &["bytes"], 1e-6, Some(Bar::Below(500.0)))?;
-    row("agents lost meanwhile".to_owned(), "heartbeats", &["lost"], 1.0, Some(Bar::Below(1.0)))?;
-    row(
-        "from submission to start at a free slot, median, ms".to_owned(),
-        "start",
-        &["latency", "p50_ms"],
-        1.0,
-        Some(Bar::Below(100.0)),
-    )?;
-    row(
-        "100 submissions a second, kept and acknowledged: 99 of 100 within, ms".to_owned(),
-        "paced",
-        &["latency", "p99_ms"],
-        1.0,
-        Some(Bar::Below(250.0)),
-    )?;
-    row(
-        format!("{pipelines} pipelines queued, as fast as they are taken: a second"),
-        "admit",
-        &["per_second"],
-        1.0,
-        Some(Bar::AtLeast(500.0)),
-    )?;
-    row("memory with all of them, MiB".to_owned(), "admit", &["bytes"], mib, None)?;
-    row(
-        "a decision with 1000 busy workers and 1000 jobs that wait, the longest of 200, ms".to_owned(),
-        "decide",
-        &["latency", "max_ms"],
-        1.0,
-        Some(Bar::Below(20.0)),
-    )?;
-    row(
-        "the core alone, an hour of 60 pipelines a second: memory after a half of it, MiB".to_owned(),
-        "churn",
-        &["half"],
-        mib,
-        None,
-    )?;
-    row("its memory after the hour, MiB".to_owned(), "churn", &["whole"], mib, Some(Bar::Below(400.0)))?;
-    row(
-        "the core alone, taking up 100,000 finished jobs, s".to_owned(),
-        "finished",
-        &["restore", "seconds"],
-        1.0,
-        Some(Bar::Below(3.0)),
-    )?;
-    row(
-        "restart with all of them, until it answers, s".to_owned(),
-        "restart",
-        &["seconds"],
-        1.0,
-        Some(Bar::Below(3.0)),
-    )?;
-    row(
-        format!("restart on a store with {FINISHED} finished jobs, until it answers for one, s"),
-        "stored",
-        &["seconds"],
-        1.0,
-        Some(Bar::Below(3.0)),
-    )?;
-    row("the reading of that store alone, s".to_owned(), "stored", &["parts", "read"], 1.0, None)?;
-    row("the core alone, taking up what was read, s".to_owned(), "stored", &["parts", "restore"], 1.0, None)?;
-    Ok(table)
+    let (mib, mb) = (1.0 / 1_048_576.0, 1e-6);
+    let (below, at_least) = (|bar| Some(Bar::Below(bar)), |bar| Some(Bar::AtLeast(bar)));
+    let rows = [
+        (format!("{agents} agents that say each second that they live: cores"), "/heartbeats/cores", 1.0, below(0.5)),
+        ("their memory, MB".to_owned(), "/heartbeats/bytes", mb, below(500.0)),
+        ("agents lost meanwhile".to_owned(), "/heartbeats/lost", 1.0, below(1.0)),
+        ("the same over TLS, with a certificate each: cores".to_owned(), "/guarded/cores", 1.0, None),
+        ("their memory, MB".to_owned(), "/guarded/bytes", mb, None),
+        ("agents lost meanwhile".to_owned(), "/guarded/lost", 1.0, below(1.0)),
+        ("from submission to start at a free slot, median, ms".to_owned(), "/start/latency/p50_ms", 1.0, below(100.0)),
+        (
+            "100 submissions a second, kept and acknowledged: 99 of 100 within, ms".to_owned(),
+            "/paced/latency/p99_ms",
+            1.0,
+            below(250.0),
+        ),
+        (
+            format!("{pipelines} pipelines queued, as fast as they are taken: a second"),
+            "/admit/per_second",
+            1.0,
+            at_least(500.0),
+        ),
+        ("memory with all of them, MiB".to_owned(), "/admit/bytes", mib, None),
+        (
+            "a decision with 1000 busy workers and 1000 jobs that wait, the longest of 200, ms".to_owned(),
+            "/decide/latency/max_ms",
+            1.0,
+            below(20.0),
+        ),
+        (
+            "the core alone, an hour of 60 pipelines a second: memory after a half of it, MiB".to_owned(),
+            "/churn/half",
+            mib,
+            None,
+        ),
+        ("its memory after the hour, MiB".to_owned(), "/churn/whole", mib, below(400.0)),
+        (
+            format!("{} pipelines carried out over gRPC: memory with as many as are kept, MiB", TURNOVER),
+            "/turnover/full",
+            mib,
+            None,
+        ),
+        ("its growth from there to the end, in 100 parts".to_owned(), "/turnover/growth", 100.0, below(10.0)),
+        ("the core alone, taking up 100,000 finished jobs, s".to_owned(), "/finished/restore/seconds", 1.0, below(3.0)),
+        ("restart with all of them, until it answers, s".to_owned(), "/restart/seconds", 1.0, below(3.0)),
+        (
+            format!("restart on a store with {FINISHED} finished jobs, until it answers for one, s"),
+            "/stored/seconds",
+            1.0,
+            below(3.0),
+        ),
+        ("the reading of that store alone, s".to_owned(), "/stored/parts/read", 1.0, None),
+        ("the core alone, taking up what was read, s".to_owned(), "/stored/parts/restore", 1.0, None),
+    ];
+    let row = |(figure, path, unit, bar): (String, &str, f64, Option<Bar>)| {
+        let value =
+            figures.pointer(path).and_then(Value::as_f64).with_context(|| format!("no figure is at `{path}`"))?;
+        Ok(Row { figure, value: value * unit, bar })
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// A figure in the table.
+struct Row {
+    figure: String,
+    value: f64,
+    bar: Option<Bar>,
+}
+
+impl Row {
+    fn verdict(&self) -> Option<&'static str> {
+        self.bar.map(|bar| bar.verdict(self.value))
+    }
+
+    fn json(&self) -> Value {
+        let bar = self.bar.map(|bar| bar.to_string());
+        json!({ "figure": self.figure, "value": self.value, "bar": bar, "verdict": self.verdict() })
+    }
+}
+
+fn table(rows: &[Row]) -> Table {
+    let mut table = Table::new(&["", "figure", "bar", ""]);
+    for row in rows {
+        let bar = row.bar.map(|bar| bar.to_string()).unwrap_or_default();
+        table.row(vec![row.figure.clone(), short(row.value), bar, row.verdict().unwrap_or_default().to_owned()]);
+    }
+    table
 }
 
 impl Ground {
@@ -199,7 +223,7 @@ impl Ground {
         let written = alone(&["fill", FINISHED])?;
         let last = written["last"].as_str().context("the last pipeline has no name")?;
         let began = Instant::now();
-        let coordinator = self.spawn("finished")?;
+        let coordinator = self.spawn("finished", &[])?;
         self.load(&coordinator, &["ask", last])?;
         let seconds = began.elapsed().as_secs_f64();
         drop(coordinator);
@@ -208,11 +232,41 @@ impl Ground {
 
     /// Starts a coordinator on a state and waits until it answers.
     fn start(&self, state: &str) -> Result<Coordinator> {
-        let mut coordinator = self.spawn(state)?;
+        self.answering(self.spawn(state, &[])?, &[])
+    }
+
+    /// Starts one that asks everybody who they are, with what `vismae certs` has made in a folder.
+    fn guarded(&self, certificates: &Path) -> Result<Coordinator> {
+        let path = |name: &str| certificates.join(name).to_string_lossy().into_owned();
+        let [certificate, key, ca, access] = ["coordinator.pem", "coordinator.key", "ca.pem", "access.toml"].map(path);
+        let guards = ["--tls-cert", &certificate, "--tls-key", &key, "--client-ca", &ca, "--access", &access];
+        let coordinator = self.spawn("guarded", &guards)?;
+        let url = coordinator.url.replace("http://127.0.0.1", "https://localhost");
+        let coordinator = Coordinator { url, ..coordinator };
+        self.answering(coordinator, &["--ca", &ca, "--token-file", &path("token")])
+    }
+
+    fn certificates(&self) -> Result<PathBuf> {
+        let folder = self.folder.join("certificates");
+        let run = |command: &mut Command| -> Result<Vec<u8>> {
+            let output = command.stderr(Stdio::inherit()).output().context("`vismae` cannot be started")?;
+            if !output.status.success() {
+                bail!("`vismae` failed ({}); its words are above", output.status);
+            }
+            Ok(output.stdout)
+        };
+        run(Command::new(&self.vismae).arg("certs").arg("--dir").arg(&folder))?;
+        let mut token = Command::new(&self.vismae);
+        token.args(["tokens", "new", "bench", "--grant", "*:admin", "--token-file"]).arg(folder.join("token"));
+        fs::write(folder.join("access.toml"), run(&mut token)?)?;
+        Ok(folder)
+    }
+
+    fn answering(&self, mut coordinator: Coordinator, access: &[&str]) -> Result<Coordinator> {
         let began = Instant::now();
         let asks = |url: &str| {
             let mut jobs = Command::new(&self.vismae);
-            jobs.args(["workers", "--coordinator", url]).stdout(Stdio::null()).stderr(Stdio::null());
+            jobs.args(["workers", "--coordinator", url]).args(access).stdout(Stdio::null()).stderr(Stdio::null());
             jobs.status().is_ok_and(|status| status.success())
         };
         while !asks(&coordinator.url) {
@@ -228,13 +282,13 @@ impl Ground {
     }
 
     /// Starts a coordinator on a state.
-    fn spawn(&self, state: &str) -> Result<Coordinator> {
+    fn spawn(&self, state: &str, guards: &[&str]) -> Result<Coordinator> {
         let (port, admin) = (free_port()?, free_port()?);
         let url = format!("http://127.0.0.1:{port}");
         let mut command = Command::new(&self.vismae);
         command.args(["up", "--listen", &format!("127.0.0.1:{port}"), "--admin", &format!("127.0.0.1:{admin}")]);
         // All of the load comes from this machine.
-        command.args(["--connections-per-address", "20000"]);
+        command.args(["--connections-per-address", "20000"]).args(guards);
         command.arg("--state").arg(self.folder.join(state)).env("RUST_LOG", "warn");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("`vismae` cannot be started")?;
         Ok(Coordinator { child, url })

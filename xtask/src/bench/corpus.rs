@@ -14,6 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Output;
+use super::figures::all_met;
 use super::peers::Peers;
 use super::table::Table;
 use crate::setup;
@@ -90,10 +91,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
         done(formats::measure(&field, &peers, rare)?);
         done(order::measure(&field, options.rounds)?);
     }
+    let figures = sections.into_iter().map(|section| (section.key.to_owned(), section.json));
+    let figures = Value::Object(figures.collect());
     if options.output == Output::Json {
-        let figures = sections.into_iter().map(|section| (section.key.to_owned(), section.json));
-        let figures: serde_json::Map<String, Value> = figures.collect();
         println!("{:#}", json!({ "field": field.json(), "rounds": options.rounds, "figures": figures }));
     }
-    field.clear()
+    field.clear()?;
+    all_met(&figures)
 }

@@ -65,6 +65,9 @@ pub(crate) fn rates(answers: &[Value], of: &str, over: &str) -> Result<Vec<f64>>
     Ok(numbers(answers, of)?.into_iter().zip(numbers(answers, over)?).map(|(of, over)| of / over).collect())
 }
 
+/// The verdict of a bar that is not kept.
+const MISSED: &str = "missed";
+
 /// A bound that is to be kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bar {
@@ -79,8 +82,35 @@ impl Bar {
             Self::AtLeast(bar) => figure >= bar,
             Self::Below(bar) => figure < bar,
         };
-        if met { "met" } else { "missed" }
+        if met { "met" } else { MISSED }
     }
+}
+
+/// Fails where a bar was missed: whoever runs this in a script must not have to read the table. What is looked through is the JSON of
+/// the figures, in which every bar has a `verdict` beside the name of its `figure` or `contender`.
+///
+/// # Errors
+/// The names of all of them.
+pub(crate) fn all_met(figures: &Value) -> Result<()> {
+    let missed = missed(figures);
+    if !missed.is_empty() {
+        anyhow::bail!("{} of the bars missed: {}", missed.len(), missed.join("; "));
+    }
+    Ok(())
+}
+
+fn missed(figures: &Value) -> Vec<String> {
+    let within: Vec<String> = match figures {
+        Value::Array(all) => all.iter().flat_map(missed).collect(),
+        Value::Object(all) => all.values().flat_map(missed).collect(),
+        _ => Vec::new(),
+    };
+    let name = ["figure", "contender"].iter().find_map(|name| figures[*name].as_str());
+    let own = name.filter(|_| figures["verdict"] == MISSED);
+    own.map(|name| format!("{name}, expected {}", figures["bar"].as_str().unwrap_or_default()))
+        .into_iter()
+        .chain(within)
+        .collect()
 }
 
 impl fmt::Display for Bar {
@@ -107,6 +137,15 @@ mod tests {
     fn figures_keep_three_digits() {
         let spread = Spread { median: 12_345.6, least: 9.876, most: 0.012_34 };
         assert_eq!(spread.to_string(), "12346 (9.88..0.012)");
+    }
+
+    #[test]
+    fn a_missed_bar_is_named_wherever_it_is() {
+        let row = |figure: &str, verdict: Value| json!({ "figure": figure, "bar": "< 3", "verdict": verdict });
+        let fine = json!({ "a": [row("memory", "met".into()), row("disk", Value::Null)], "rounds": 5 });
+        all_met(&fine).unwrap();
+        let wrong = json!({ "fine": fine, "b": { "c": [row("seconds", "missed".into())] } });
+        assert_eq!(all_met(&wrong).unwrap_err().to_string(), "1 of the bars missed: seconds, expected < 3");
     }
 
     #[test]
