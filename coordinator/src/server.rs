@@ -45,6 +45,8 @@ pub struct Config {
     /// How long a request may take to arrive and be answered; a stream, from there on, as long as it likes. Also how long a peer may
     /// hold a connection before a request of it is let in.
     pub timeout: Duration,
+    /// How often an idle connection is probed, and how long the answer to a probe may take.
+    pub keepalive: Duration,
     /// Connections at once.
     pub connections: usize,
     /// Connections at once from one address, so that no single host can take them all.
@@ -71,6 +73,7 @@ impl Config {
             lease: Duration::from_secs(5),
             patience: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
+            keepalive: Duration::from_secs(10),
             connections: 20_000,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
             tls: None,

@@ -244,6 +244,14 @@ fn faults_are_told_in_the_words_of_the_file() {
             &[("epochs = 20", "epochs = 0.5\nwarmup_epochs = 3")],
             &["11: `pretrain.epochs` is a number `0.5`, expected a whole number of 0 or more"],
         ),
+        (
+            &[("epochs = 20", "epochs = 20\ncheckpoints = { every = 0, latest = 0, younger_than = \"old\" }")],
+            &[
+                "12: `pretrain.checkpoints.younger_than` is `old`, expected a time such as `12h` or `90m`: expected number at 0",
+                "12: `pretrain.checkpoints.every` is 0, expected at least 1",
+                "12: `pretrain.checkpoints.latest` is 0, expected at least 1",
+            ],
+        ),
         (&[("epochs = 20", "epochs = inf")], &["11: `pretrain.epochs` is not finite, expected a finite number"]),
         (
             &[("[pretrain]", "[pretraining]")],

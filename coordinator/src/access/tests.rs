@@ -1,3 +1,5 @@
+mod served;
+
 use std::path::Path;
 use std::str::FromStr as _;
 use std::time::{Duration, SystemTime};
@@ -139,9 +141,16 @@ impl Provider {
     }
 
     fn access(&self) -> Access {
-        let file = "[oidc]\nissuer = \"https://login\"\naudience = \"vismae\"\njwks = \"keys.json\"\n\
-            [[oidc.grant]]\nclaim = \"groups\"\nvalue = \"imaging\"\ngrants = [\"research:submitter\"]\n";
-        Access::new(&AccessFile::from_str(file).unwrap(), self.folder.path()).unwrap()
+        self.access_by("keys.json")
+    }
+
+    /// With keys from a file in its folder, or from a URL.
+    fn access_by(&self, jwks: &str) -> Access {
+        let file = format!(
+            "[oidc]\nissuer = \"https://login\"\naudience = \"vismae\"\njwks = \"{jwks}\"\n\
+            [[oidc.grant]]\nclaim = \"groups\"\nvalue = \"imaging\"\ngrants = [\"research:submitter\"]\n"
+        );
+        Access::new(&AccessFile::from_str(&file).unwrap(), self.folder.path()).unwrap()
     }
 
     fn token(&self, kid: &str, changes: &[(&str, Value)]) -> String {

@@ -17,7 +17,7 @@ use vismae_proto::{convert, status};
 
 use super::fields::{self, InUse};
 use super::filter::Filter;
-use super::order::{Order, Place};
+use super::order::{Order, Place, sorted};
 use super::{Context, caller, denied, paging, stopped};
 use crate::access::{ANY_NAMESPACE, Caller, Role};
 use crate::driver::CallError;
@@ -106,9 +106,7 @@ impl NamespaceService for Namespaces {
             });
             let wanted = used.filter(|used| filter.holds(used));
             let placed = wanted.map(|used| (order.place(&used, 0), used));
-            let mut rest: Vec<_> =
-                placed.filter(|(place, _)| after.as_ref().is_none_or(|after| place > after)).collect();
-            rest.sort_by(|(one, _), (other, _)| one.cmp(other));
+            let rest = sorted(placed.filter(|(place, _)| after.as_ref().is_none_or(|after| place > after)));
             let token = |(place, _): &(Place, _)| paging::token(place, &arguments.each_ref().map(String::as_str));
             let (page, next_page_token) = paging::take(rest, size, token);
             let view = |(_, used): (_, InUse)| convert::namespace_view(&used.namespace, &used.usage);

@@ -144,7 +144,9 @@ impl Workers {
             Ok(()) => Ok(Response::new(self.look(&name).await?.unwrap_or(seen))),
             Err(CallError::Refused(NotDone::Changed)) => Err(status::changed("worker", name.as_str())),
             Err(CallError::Refused(NotDone::Core(WorkerError::Unknown(name)))) => Err(self.unknown(&name).await),
-            Err(CallError::Refused(NotDone::Core(error))) => Err(status::exhausted(error.to_string(), None)),
+            Err(CallError::Refused(NotDone::Core(error))) => {
+                Err(status::exhausted("drained_workers", error.to_string(), None))
+            }
             Err(CallError::Stopped(gone)) => Err(stopped(gone)),
         }
     }

@@ -1,7 +1,5 @@
 //! The gRPC server: the services of `vismae.v1`, health and reflection.
 
-use std::time::Duration;
-
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -21,8 +19,6 @@ use super::tls::Tls;
 use super::{Config, ServeError};
 use crate::rpc;
 
-/// How often idle connections are probed, and how long a probe may take.
-const KEEPALIVE: Duration = Duration::from_secs(10);
 /// Requests of one connection at once.
 const STREAMS: u32 = 256;
 /// The services whose health is told; the empty name is the server as a whole.
@@ -44,8 +40,8 @@ pub(super) fn serve(
     let router = Server::builder()
         .timeout(config.timeout)
         .max_concurrent_streams(STREAMS)
-        .http2_keepalive_interval(Some(KEEPALIVE))
-        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .http2_keepalive_interval(Some(config.keepalive))
+        .http2_keepalive_timeout(Some(config.keepalive))
         .layer(MeasureLayer)
         .layer(GateLayer(Arc::new(gate)))
         .add_service(health_service)

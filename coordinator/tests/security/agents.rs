@@ -77,6 +77,19 @@ async fn an_agent_without_a_certificate_that_is_believed_is_not_let_in() {
 }
 
 #[tokio::test]
+async fn agents_of_a_new_authority_are_let_in_without_a_restart_and_those_of_the_old_one_no_more() {
+    let guarded = Guarded::start().await;
+    let next = Authority::new();
+    assert!(attach_with(&guarded, Some(next.issue("gpu-1")), "gpu-1").await.is_err(), "not known yet");
+    next.write(guarded.folder.path(), "client-ca");
+    let renewed = async { while attach_with(&guarded, Some(next.issue("gpu-1")), "gpu-1").await.is_err() {} };
+    in_time(renewed).await;
+    let old = attach_with(&guarded, Some(guarded.authority.issue("gpu-2")), "gpu-2").await;
+    assert!(old.is_err(), "{old:?}");
+    guarded.coordinator.stop().await;
+}
+
+#[tokio::test]
 async fn an_agent_does_not_believe_a_coordinator_of_another_authority_or_name() {
     let guarded = Guarded::start().await;
     Authority::new().write(guarded.folder.path(), "other-ca");

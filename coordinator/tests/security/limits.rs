@@ -153,26 +153,49 @@ async fn one_address_does_not_take_all_connections() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_arrives_whole_is_given_up() {
-    use http_body_util::BodyExt as _;
+async fn whoever_does_not_answer_a_probe_is_gone() {
     let shutdown = CancellationToken::new();
-    let config = Config { timeout: Duration::from_millis(300), ..Config::new(any_port()) };
+    let config = Config { keepalive: Duration::from_millis(200), ..Config::new(any_port()) };
     let coordinator = Coordinator::of(serve(config, None, shutdown.clone()).await.unwrap(), shutdown).await;
-    // The head of a message of 100 bytes, and never the bytes.
-    let (_never, frames) = tokio::sync::mpsc::channel::<Result<http_body::Frame<bytes::Bytes>, tonic::Status>>(1);
-    let head = bytes::Bytes::from_static(&[0, 0, 0, 0, 100]);
-    let body = futures::stream::once(async { Ok(http_body::Frame::data(head)) });
-    let body = futures::StreamExt::chain(body, tokio_stream::wrappers::ReceiverStream::new(frames));
-    let body = tonic::body::Body::new(http_body_util::StreamBody::new(body).boxed_unsync());
+    // A preface and empty settings: a connection that is fine, of a peer that reads on and says no more.
+    hold(coordinator.running.address(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    // One that answers is left alone, though it asks for nothing for longer.
+    coordinator.submit(&single()).await;
+    coordinator.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_never_arrives_whole_is_given_up() {
+    let timeout = Duration::from_millis(300);
+    never_whole(Config { timeout, ..Config::new(any_port()) }, None).await;
+}
+
+#[tokio::test]
+async fn a_client_may_have_less_time_than_the_coordinator_gives() {
+    never_whole(Config { timeout: PATIENCE * 10, ..Config::new(any_port()) }, Some("300m")).await;
+}
+
+/// Sends the head of a message and never the rest of it, with a deadline of its own or without. By HTTP/2 alone: clients of gRPC keep
+/// their deadlines themselves.
+async fn never_whole(config: Config, deadline: Option<&str>) {
+    let shutdown = CancellationToken::new();
+    let coordinator = Coordinator::of(serve(config, None, shutdown.clone()).await.unwrap(), shutdown).await;
+    let stream = TcpStream::connect(coordinator.running.address()).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let connected = tokio::spawn(connection);
     let request = http::Request::post(format!("{}/vismae.v1.JobService/SubmitPipeline", coordinator.running.url()))
         .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(body)
-        .unwrap();
-    let mut channel = coordinator.channel.clone();
-    std::future::poll_fn(|cx| tower::Service::poll_ready(&mut channel, cx)).await.unwrap();
-    let answer = in_time(tower::Service::call(&mut channel, request)).await.unwrap();
+        .header("te", "trailers");
+    let request = match deadline {
+        Some(deadline) => request.header("grpc-timeout", deadline),
+        None => request,
+    };
+    let (answer, mut body) = client.ready().await.unwrap().send_request(request.body(()).unwrap(), false).unwrap();
+    // A message of 100 bytes, and never the bytes.
+    body.send_data(bytes::Bytes::from_static(&[0, 0, 0, 0, 100]), false).unwrap();
+    let answer = in_time(answer).await.unwrap();
     let status = tonic::Status::from_header_map(answer.headers()).unwrap();
     assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status}");
+    connected.abort();
     coordinator.stop().await;
 }

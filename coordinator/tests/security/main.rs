@@ -84,6 +84,8 @@ impl Guarded {
         let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
         std::fs::write(folder.path().join("access.toml"), ACCESS).unwrap();
         authority.write(folder.path(), "ca");
+        // That of agents, which could be another.
+        authority.write(folder.path(), "client-ca");
         authority.issue("localhost").write(folder.path(), "coordinator");
         authority.issue("worker-1").write(folder.path(), "worker-1");
         let path = |name: &str| folder.path().join(name);
@@ -91,7 +93,7 @@ impl Guarded {
             tls: Some(TlsFiles {
                 certificate: path("coordinator.pem"),
                 key: path("coordinator.key"),
-                client_ca: Some(path("ca.pem")),
+                client_ca: Some(path("client-ca.pem")),
             }),
             access: Some(path("access.toml")),
             audit_log: Some(path("audit.jsonl")),

@@ -121,6 +121,8 @@ fn every_unreadable_field_is_named_at_once() {
     if let Some(v1::job_spec::Kind::Pretrain(pretrain)) = &mut wire.jobs[1].kind {
         pretrain.corpus = "no such/corpus".into();
         pretrain.model = None;
+        let younger_than = Some(prost_types::Duration { seconds: -5, nanos: 0 });
+        pretrain.checkpoints = Some(v1::CheckpointSpec { younger_than, ..Default::default() });
         pretrain.selection.as_mut().unwrap().modalities = vec![0, 1, 99];
     }
     if let Some(v1::job_spec::Kind::Finetune(finetune)) = &mut wire.jobs[2].kind {
@@ -140,6 +142,7 @@ fn every_unreadable_field_is_named_at_once() {
             "pretrain.selection.modalities",
             "pretrain.selection.modalities",
             "pretrain.model",
+            "pretrain.checkpoints.younger_than",
             "classify.task",
             "classify.pretrained_job",
             "segment.kind"

@@ -240,9 +240,8 @@ impl Ground {
         let path = |name: &str| certificates.join(name).to_string_lossy().into_owned();
         let [certificate, key, ca, access] = ["coordinator.pem", "coordinator.key", "ca.pem", "access.toml"].map(path);
         let guards = ["--tls-cert", &certificate, "--tls-key", &key, "--client-ca", &ca, "--access", &access];
-        let coordinator = self.spawn("guarded", &guards)?;
-        let url = coordinator.url.replace("http://127.0.0.1", "https://localhost");
-        let coordinator = Coordinator { url, ..coordinator };
+        let mut coordinator = self.spawn("guarded", &guards)?;
+        coordinator.url = coordinator.url.replace("http://127.0.0.1", "https://localhost");
         self.answering(coordinator, &["--ca", &ca, "--token-file", &path("token")])
     }
 

@@ -89,13 +89,21 @@ fn a_sound_pipeline_passes() {
 fn every_broken_rule_is_named_at_once() {
     let mut spec = pipeline();
     spec.jobs[0].kind = JobKind::Ingest(IngestSpec { image_size: 4, inputs: vec![], ..ingest() });
-    spec.jobs[1].kind = JobKind::Pretrain(PretrainSpec { epochs: 0, global_batch: 63, slots: 9, ..pretrain() });
+    spec.jobs[1].kind = JobKind::Pretrain(PretrainSpec {
+        epochs: 0,
+        global_batch: 63,
+        slots: 9,
+        checkpoints: CheckpointSpec { every: 0, latest: 0, ..CheckpointSpec::default() },
+        ..pretrain()
+    });
     assert_eq!(
         fields(&spec),
         [
             "ingest.inputs",
             "ingest.image_size",
             "pretrain.warmup_epochs",
+            "pretrain.checkpoints.every",
+            "pretrain.checkpoints.latest",
             "pretrain.epochs",
             "pretrain.global_batch",
             "pretrain.slots"
