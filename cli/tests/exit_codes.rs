@@ -72,7 +72,8 @@ fn programs_hear_of_mistakes_in_json() {
     let said: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, said["exit"].as_i64()), (USAGE, Some(USAGE.into())), "{said}");
     assert_eq!(said["fields"][0]["field"], "pretrain.laens", "{said}");
-    assert_eq!(said["fields"][0]["problem"], "is not a known key, did you mean `lanes`?", "{said}");
+    let problem = said["fields"][0]["problem"].as_str().unwrap();
+    assert!(problem.starts_with("is not a known key, did you mean `lanes`?"), "{said}");
 }
 
 #[test]
