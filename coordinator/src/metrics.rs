@@ -12,6 +12,7 @@ use vismae_core::coordinator::Coordinator;
 use vismae_core::device::DeviceKind;
 use vismae_core::effect::{EvictReason, Fact, FormReason};
 use vismae_core::failure::Cause;
+use vismae_core::finding::{Finding, SlowRemedy};
 use vismae_core::ids::JobId;
 use vismae_core::job::{Grounds, JobState, Ledger, Use};
 use vismae_core::worker::WorkerState;
@@ -29,6 +30,9 @@ const TASKS_FAILED: &str = "vismae_tasks_failed_total";
 const EVICTIONS: &str = "vismae_evictions_total";
 const MEMBERSHIP_CHANGES: &str = "vismae_membership_changes_total";
 const RECOVERY_DURATION: &str = "vismae_recovery_duration_seconds";
+const STALLS: &str = "vismae_stalls_total";
+const STRAGGLERS: &str = "vismae_stragglers_total";
+const STRAGGLER_SCORE: &str = "vismae_straggler_score";
 const CERTIFICATE_EXPIRY: &str = "vismae_certificate_expiry_timestamp_seconds";
 const RELOAD_FAILURES: &str = "vismae_reload_failures_total";
 const GOODPUT: &str = "vismae_goodput_seconds_total";
@@ -39,6 +43,11 @@ const RPC_STARTED: &str = "grpc_server_started_total";
 const RPC_HANDLED: &str = "grpc_server_handled_total";
 const RPC_DURATION: &str = "grpc_server_handling_seconds";
 const BUILD_INFO: &str = "vismae_build_info";
+
+/// What was done about a group that did not get on.
+const STUCK: &str = "left_out";
+const RELEASED: &str = "released";
+const GIVEN_UP: &str = "given_up";
 
 /// From a small step on a GPU to a large one on a CPU.
 const STEP_BUCKETS: [f64; 12] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -115,6 +124,12 @@ pub(crate) fn describe() {
         Unit::Seconds,
         "from the break of a group to the report of its next step, by cause"
     );
+    describe_counter!(STALLS, Unit::Count, "groups that did not get on, by what was done about it");
+    describe_counter!(STRAGGLERS, Unit::Count, "ranks that were slow for long, by what was done about it");
+    describe_gauge!(
+        STRAGGLER_SCORE,
+        "own time of the slowest rank of a job for a step, over the median of its peers: 1 where it is like them"
+    );
     describe_gauge!(
         CERTIFICATE_EXPIRY,
         Unit::Seconds,
@@ -144,6 +159,12 @@ pub(crate) fn describe() {
     }
     for reason in FormReason::ALL {
         counter!(MEMBERSHIP_CHANGES, "reason" => reason.word()).absolute(0);
+    }
+    for verdict in [STUCK, RELEASED, GIVEN_UP] {
+        counter!(STALLS, "verdict" => verdict).absolute(0);
+    }
+    for remedy in SlowRemedy::ALL {
+        counter!(STRAGGLERS, "remedy" => remedy.word()).absolute(0);
     }
 }
 
@@ -296,6 +317,8 @@ pub(crate) fn count(core: &Coordinator, fact: &Fact) {
             tracing::info!(%job, %by, reason = reason_word, priority, own_priority, needed, held, "job evicted");
             counter!(EVICTIONS, "reason" => reason.word()).increment(1);
         }
+        Fact::Noticed { job, finding } => noticed(job, finding),
+        Fact::Paced { job, score } => gauge!(STRAGGLER_SCORE, "job" => job.to_string()).set(*score),
         // Summed up by the core.
         Fact::Spent { .. } => {}
         Fact::Progressed(job) => progress(core, job),
@@ -303,6 +326,16 @@ pub(crate) fn count(core: &Coordinator, fact: &Fact) {
             tracing::info!(%job, "job over");
             gauge!(IMAGES_PER_SECOND, "job" => job.to_string()).set(0.0);
         }
+    }
+}
+
+fn noticed(job: &JobId, finding: &Finding) {
+    tracing::warn!(%job, "{finding}");
+    match finding {
+        Finding::Stuck { .. } => counter!(STALLS, "verdict" => STUCK).increment(1),
+        Finding::Released { .. } => counter!(STALLS, "verdict" => RELEASED).increment(1),
+        Finding::GivenUp { .. } => counter!(STALLS, "verdict" => GIVEN_UP).increment(1),
+        Finding::Slow { remedy, .. } => counter!(STRAGGLERS, "remedy" => remedy.word()).increment(1),
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Config {
     pub heartbeat: Duration,
     /// How long a silent worker is believed.
     pub lease: Duration,
+    /// A rank that is in one place of a step for longer does not get on; where steps are long, for ten of them.
+    pub stall: Duration,
     /// How long a peer may take to shake hands and to begin to speak.
     pub patience: Duration,
     /// How long a request may take to arrive and be answered; a stream, from there on, as long as it likes. Also how long a peer may
@@ -65,12 +67,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// The settings that suit one machine and most clusters: a heartbeat each second, a lease of five.
+    /// The settings that suit one machine and most clusters: a heartbeat each second, a lease of five, half a minute for a place of a step.
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
             heartbeat: Duration::from_secs(1),
             lease: Duration::from_secs(5),
+            stall: Duration::from_secs(30),
             patience: Duration::from_secs(10),
             timeout: Duration::from_secs(30),
             keepalive: Duration::from_secs(10),

@@ -40,6 +40,7 @@ struct ExplanationView {
     attempts: u32,
     retries_left: u32,
     stops: Vec<StopView>,
+    notices: Vec<NoticeView>,
     spent: BTreeMap<String, f64>,
     goodput_ratio: Option<f64>,
 }
@@ -66,6 +67,14 @@ struct StopView {
     attempt: u32,
     time: Option<String>,
     reason: String,
+    why: Option<WhyView>,
+}
+
+/// What was found about its tasks while they run.
+#[derive(Debug, Serialize)]
+struct NoticeView {
+    time: Option<String>,
+    text: String,
     why: Option<WhyView>,
 }
 
@@ -118,6 +127,15 @@ impl From<v1::Explanation> for ExplanationView {
                     reason: stop.reason,
                 })
                 .collect(),
+            notices: told
+                .notices
+                .into_iter()
+                .map(|notice| NoticeView {
+                    time: notice.time.map(|time| time.to_string()),
+                    why: notice.why.as_ref().map(WhyView::from),
+                    text: notice.text,
+                })
+                .collect(),
             spent: told.spent.into_iter().collect(),
             goodput_ratio: told.goodput_ratio,
         }
@@ -165,6 +183,9 @@ fn text(told: &ExplanationView) -> String {
     lines.push(format!("  it can run    when: {}{until}", told.remedy.text));
     lines.push(format!("  attempts      {} so far, {} left", told.attempts, counted(told.retries_left, "failure")));
     lines.extend(told.stops.iter().map(|stop| format!("  attempt {:<5} ended: {}", stop.attempt, stop.reason)));
+    lines.extend(told.notices.iter().map(|notice| {
+        format!("  noticed       {} ({})", notice.text, notice.time.as_deref().unwrap_or("at an unknown time"))
+    }));
     lines.extend(told.spent.iter().map(|(on, seconds)| format!("  {on:<20} {} s", figure(*seconds))));
     lines.extend(told.goodput_ratio.map(|ratio| format!("  goodput       {:.0} %", ratio * 100.0)));
     lines.join("\n")

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -44,6 +45,9 @@ pub(super) struct Options {
     /// Most connections at once from one address; behind a proxy, those of everyone
     #[arg(long, value_name = "COUNT", default_value_t = CONNECTIONS_PER_ADDRESS)]
     connections_per_address: usize,
+    /// Longest time a rank of a pre-training stays in one place of a step before it is looked into; where ten steps take longer, that
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    stall: Duration,
     /// Listen on other addresses than this machine's own although something is missing that keeps others out
     #[arg(long)]
     insecure: bool,
@@ -101,6 +105,7 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
     let config = Config {
         insecure: options.insecure,
         insecure_admin: options.insecure_admin,
+        stall: options.stall,
         connections_per_address: options.connections_per_address,
         ..options.security.apply(Config::new(options.listen))
     };

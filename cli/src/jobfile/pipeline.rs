@@ -71,6 +71,7 @@ impl Builder<'_> {
                 min_slots: table.min_slots.unwrap_or(table.slots),
                 seed: table.seed,
                 checkpoints: checkpoints(&table.checkpoints),
+                exclude_stragglers: table.exclude_stragglers,
             });
             let placement = placement(table.device, &table.node_labels);
             jobs.push(JobSpec { name: pretrain.clone(), depends_on: last_stage, placement, kind });

@@ -134,6 +134,8 @@ pub(super) struct PretrainTable {
     pub(super) seed: u64,
     #[deserr(default)]
     pub(super) checkpoints: CheckpointsTable,
+    #[deserr(default)]
+    pub(super) exclude_stragglers: bool,
     #[deserr(default = DeviceWord(None))]
     pub(super) device: DeviceWord,
     #[deserr(default)]

@@ -127,7 +127,8 @@ fn an_unknown_key_a_wrong_type_and_a_broken_rule_are_named_together() {
         faults,
         [
             "11: `pretrain.epohcs` is not a known key, did you mean `epochs`? (known here: `epochs`, `global_batch`, \
-             `lanes`, `slots`, `min_slots`, `learning_rate`, `weight_decay`, `warmup_epochs`, `clip_norm`, `seed`, `checkpoints`, `device`, `node_labels`, \
+             `lanes`, `slots`, `min_slots`, `learning_rate`, `weight_decay`, `warmup_epochs`, `clip_norm`, `seed`, `checkpoints`, `exclude_stragglers`, `device`, \
+             `node_labels`, \
              `modalities`, `sources`)",
             "12: `pretrain.global_batch` is 63, expected a multiple of `lanes` = 8",
             "13: `pretrain.slots` is a string \"two\", expected a whole number of 0 or more",

@@ -125,6 +125,12 @@ impl Coordinator {
     fn take_in(&mut self, now: MonoTime, event: Event, effects: &mut Effects) {
         let submitted_from = self.next_pipeline;
         let quiet = matches!(event, Event::WorkerHeard(_) | Event::Task { report: TaskReport::Progress(_), .. });
+        // What tells of ranks that do not get on, or are slow, is one as long as nothing follows from it.
+        let watched = matches!(
+            event,
+            Event::Task { report: TaskReport::Stalled { .. } | TaskReport::GotOn | TaskReport::Paced(_), .. }
+        );
+        let kept = effects.persist.len();
         let submission = matches!(event, Event::SubmitPipeline { .. });
         match event {
             Event::SubmitPipeline { spec, request } => {
@@ -165,6 +171,7 @@ impl Coordinator {
             Event::Tick => {}
         }
         // Most events are signs of life, which open no new possibilities: with nothing due, there is nothing to decide.
+        let quiet = quiet || (watched && effects.persist.len() == kept);
         if quiet && self.next_deadline().is_none_or(|deadline| deadline > now) {
             return;
         }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::failure::Cause;
 use crate::ids::{Epoch, Generation, PipelineId, TaskId, WorkerId};
 use crate::namespace::{NamespaceDeletion, NamespaceUpdate};
+use crate::pace::Pace;
 use crate::spec::PipelineSpec;
+use crate::stall::Stall;
 use crate::worker::{Arrival, Lease};
 
 /// A client's name for one request, so that the same request sent again is not carried out again: a UUID's 128 bits.
@@ -97,6 +99,17 @@ pub enum TaskReport {
         /// What happened.
         reason: String,
     },
+    /// It has been in one place of a step for longer than it should; said again as long as it lasts.
+    Stalled {
+        /// The membership that it is in; 0 where it has no peers to meet.
+        generation: Generation,
+        /// Where, and for how long.
+        stall: Stall,
+    },
+    /// It has got on since it said so.
+    GotOn,
+    /// The first rank says what all of them took for a window of steps.
+    Paced(Pace),
     /// It is done.
     Succeeded {
         /// Final figures by name.

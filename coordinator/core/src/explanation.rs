@@ -5,6 +5,7 @@ use std::fmt;
 use crate::device::PerKind;
 use crate::effect::EvictReason;
 use crate::failure::Failure;
+use crate::finding::Notice;
 use crate::ids::{JobId, NamespaceName};
 use crate::job::{JobState, Ledger, Stop};
 use crate::namespace::{Limits, Usage};
@@ -47,6 +48,8 @@ pub struct Explanation {
     pub retries_left: u32,
     /// The latest attempts that ended before their work was done.
     pub stops: Vec<Stop>,
+    /// What was found about its group while it runs, the last of it last.
+    pub notices: Vec<Notice>,
     /// What its slots were used for, and what it waited for, until now.
     pub ledger: Ledger,
 }

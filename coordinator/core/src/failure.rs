@@ -9,6 +9,8 @@ use crate::ids::TaskId;
 pub enum Cause {
     /// A peer, the network, the store or the device.
     Environment,
+    /// It did not get on, or the others with it.
+    Stalled,
     /// Its worker left or fell silent.
     WorkerLost,
     /// Its process ended without a word.
@@ -20,12 +22,13 @@ pub enum Cause {
 impl Cause {
     /// Every cause, in the order in which a later one explains a failure better than an earlier one: the death of a peer
     /// reaches its survivors as trouble with the network, so that is the weakest explanation.
-    pub const ALL: [Self; 4] = [Self::Environment, Self::WorkerLost, Self::Crash, Self::Input];
+    pub const ALL: [Self; 5] = [Self::Environment, Self::Stalled, Self::WorkerLost, Self::Crash, Self::Input];
 
     /// The word it is logged and counted by.
     pub fn word(self) -> &'static str {
         match self {
             Self::Environment => "environment",
+            Self::Stalled => "stalled",
             Self::WorkerLost => "worker_lost",
             Self::Crash => "crash",
             Self::Input => "input",

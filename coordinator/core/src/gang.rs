@@ -1,6 +1,7 @@
 //! The tasks of one attempt at a job, which start together; ranks may come and go from their first progress on.
 
 mod trial;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,10 +9,14 @@ use std::time::Duration;
 use crate::device::{Device, DeviceKind, PerKind};
 use crate::effect::{FormReason, Membership};
 use crate::failure::Failure;
+use crate::finding::Notice;
 use crate::ids::{Generation, JobId, SlotId, TaskId};
 use crate::job::{READY_TIMEOUT, REJOIN_TIMEOUT, STOP_TIMEOUT, StopReason};
 use crate::spec::Demand;
+use crate::stall::Stall;
 use crate::time::MonoTime;
+
+pub use watch::{Aside, Rating};
 
 /// One attempt at a job.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +50,14 @@ pub struct Gang {
     pub unlucky: u32,
     /// Until when no newcomer is started.
     pub recruits_after: MonoTime,
+    /// What its ranks say that do not get on, and in which membership. Not kept: they say it again.
+    pub stalls: BTreeMap<u32, (Generation, Stall)>,
+    /// When the last membership was formed, or a coordinator has taken it over.
+    pub formed: MonoTime,
+    /// How slow its ranks are beside each other. Not kept: the next windows show it.
+    pub ratings: BTreeMap<u32, Rating>,
+    /// What was found about it, the last of it last. Not kept.
+    pub notices: Vec<Notice>,
 }
 
 /// One membership of a group, as it was formed.
@@ -104,6 +117,10 @@ pub struct Member {
     /// Reports of steps until it is no longer on trial: if its group breaks before, that is its fault and not the others'. Not kept: a
     /// coordinator that takes over suspects nobody.
     pub trial: u32,
+    /// Why it is left out, where that is not for its silence. Not kept: it says that it is up to a coordinator that takes over.
+    pub aside: Option<Aside>,
+    /// How often it was, because it did not get on. Not kept.
+    pub hangs: u32,
 }
 
 /// How far a member is.
@@ -141,7 +158,8 @@ pub enum End {
 impl Member {
     pub(crate) fn new((slot, device): (SlotId, Device), now: MonoTime) -> Self {
         let state = MemberState::Starting;
-        Self { slot, device, state, seated: now, since: now, joined: None, trained: false, trial: 0 }
+        let (joined, trained, trial, aside, hangs) = (None, false, 0, None, 0);
+        Self { slot, device, state, seated: now, since: now, joined, trained, trial, aside, hangs }
     }
 
     /// Whether it holds its slot.
@@ -178,6 +196,10 @@ impl Gang {
             broken: None,
             unlucky: 0,
             recruits_after: now,
+            stalls: BTreeMap::new(),
+            formed: now,
+            ratings: BTreeMap::new(),
+            notices: Vec::new(),
         }
     }
 
@@ -200,8 +222,18 @@ impl Gang {
 
     /// Takes a member that is up for one that can be a rank, or for one that cannot.
     pub(crate) fn exclude(&mut self, member: u32, is_out: bool) {
-        if let Some(MemberState::Ready { excluded, .. }) = self.members.get_mut(&member).map(|found| &mut found.state) {
+        let Some(found) = self.members.get_mut(&member) else { return };
+        if let MemberState::Ready { excluded, .. } = &mut found.state {
             *excluded = is_out;
+            found.aside = found.aside.filter(|_| is_out);
+        }
+    }
+
+    /// The others do without a member, for another reason than its silence.
+    pub(crate) fn set_aside(&mut self, member: u32, why: Aside) {
+        self.exclude(member, true);
+        if let Some(found) = self.members.get_mut(&member) {
+            found.aside = Some(why);
         }
     }
 
@@ -341,7 +373,8 @@ impl Gang {
     /// How many more members it could use.
     pub(crate) fn can_use(&self) -> u32 {
         let Demand::Group { at_most, .. } = self.demand else { return 0 };
-        let staying = self.members.values().filter(|member| member.is_live() && !member.is_leaving()).count() as u32;
+        let counts = |member: &&Member| member.is_live() && !member.is_leaving() && !member.rests();
+        let staying = self.members.values().filter(counts).count() as u32;
         if self.is_elastic() { at_most.saturating_sub(staying) } else { 0 }
     }
 
@@ -399,7 +432,7 @@ impl Gang {
         let up = self.starting().filter(|_| meets).map(|(_, member)| member.since.after(READY_TIMEOUT));
         let gone = self.leaving().map(|(_, member, _)| member.since.after(STOP_TIMEOUT));
         let short = self.waits_for_slots().map(|short| short.since.after(REJOIN_TIMEOUT));
-        up.chain(gone).chain(short).min()
+        up.chain(gone).chain(short).chain(self.rests_end()).min()
     }
 
     /// Nothing could be heard for so long: nobody's silence is counted for that time.
@@ -418,7 +451,9 @@ impl Gang {
             (member.since, member.trained, member.trial) = (now, member.joined.is_some(), 0);
         }
         self.furthest.clear();
-        self.broken = None;
+        self.stalls.clear();
+        self.ratings.clear();
+        (self.broken, self.formed) = (None, now);
         if let Some(short) = &mut self.short {
             short.since = now;
         }

@@ -3,6 +3,7 @@
 mod group;
 mod ledger;
 mod transition;
+mod watch;
 mod why;
 
 use std::collections::BTreeMap;
@@ -305,7 +306,11 @@ impl fmt::Display for JobState {
                 let (here, needed) = (gang.present().len(), gang.demand.at_least());
                 write!(f, "{here} of at least {needed} tasks are there, and wait for others in memory")
             }
-            Self::Running(_) => Ok(()),
+            Self::Running(gang) => match (gang.trouble(), gang.held_up()) {
+                (Some(finding), _) => finding.fmt(f),
+                (None, Some((member, stall))) => write!(f, "a task on `{}` is {stall}", member.slot.worker),
+                (None, None) => Ok(()),
+            },
             Self::Stopping { why, .. } => write!(f, "stops because {why}"),
             Self::Over { outcome, .. } => match outcome {
                 Outcome::Succeeded { .. } => Ok(()),

@@ -56,7 +56,11 @@ impl Parts {
     ) -> Result<Self, ServeError> {
         metrics::describe();
         let (streams, drain, stop) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        let welcome = Welcome { heartbeat_millis: millis(config.heartbeat), lease_millis: millis(config.lease) };
+        let welcome = Welcome {
+            heartbeat_millis: millis(config.heartbeat),
+            lease_millis: millis(config.lease),
+            stall_millis: millis(config.stall),
+        };
         let clock = Clock::start();
         let logs = Logs::new(clock.now().elapsed().as_nanos() as u64);
         let core = Coordinator::restore(config.lease, clock.now(), records);

@@ -261,6 +261,7 @@ fn pretrain() -> JobSpec {
         min_slots: 2,
         seed: 0,
         checkpoints: CheckpointSpec::default(),
+        exclude_stragglers: false,
     };
     job("pretrain", &["ingest"], JobKind::Pretrain(spec))
 }

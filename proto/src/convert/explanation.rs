@@ -14,7 +14,9 @@ use vismae_core::time::MonoTime;
 use super::namespace::{namespace_view, slots};
 use super::view::why;
 use crate::v1;
-use crate::v1::explanation::{AttemptStop, Eviction as WireEviction, Holder, Kind, Link, Remedy as WireRemedy};
+use crate::v1::explanation::{
+    AttemptStop, Eviction as WireEviction, Holder, Kind, Link, Notice as WireNotice, Remedy as WireRemedy,
+};
 
 /// Writes an explanation. `clock` tells the date of a moment.
 pub fn explanation_view(told: &Explanation, clock: impl Fn(MonoTime) -> SystemTime) -> v1::Explanation {
@@ -52,6 +54,15 @@ pub fn explanation_view(told: &Explanation, clock: impl Fn(MonoTime) -> SystemTi
                 time: Some(clock(stop.at).into()),
                 reason: stop.why.to_string(),
                 why: Some(why(stop.why.why())),
+            })
+            .collect(),
+        notices: told
+            .notices
+            .iter()
+            .map(|notice| WireNotice {
+                time: Some(clock(notice.at).into()),
+                text: notice.finding.to_string(),
+                why: Some(why(notice.finding.why())),
             })
             .collect(),
         spent: spent(&told.ledger),

@@ -141,6 +141,7 @@ fn pretrain(fields: &mut Fields<'_>, wire: &v1::PretrainSpec) -> Option<Pretrain
         min_slots: wire.min_slots.unwrap_or(wire.slots),
         seed: wire.seed,
         checkpoints: checkpoints?,
+        exclude_stragglers: wire.exclude_stragglers,
     })
 }
 

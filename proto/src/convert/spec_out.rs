@@ -78,6 +78,7 @@ fn pretrain(spec: &PretrainSpec) -> v1::PretrainSpec {
         min_slots: Some(spec.min_slots),
         seed: spec.seed,
         checkpoints: Some(checkpoints(&spec.checkpoints)),
+        exclude_stragglers: spec.exclude_stragglers,
     }
 }
 

@@ -1,10 +1,14 @@
 //! The talk between coordinator and agents.
 
+use std::time::Duration;
+
 use vismae_core::effect::{Command, Membership, Start};
 use vismae_core::event::{Progress, TaskReport};
 use vismae_core::failure::Cause;
 use vismae_core::ids::{Epoch, Generation, TaskId, WorkerId};
+use vismae_core::pace::{Pace, RankPace};
 use vismae_core::spec::{LABELS_MAX, Violations, label_fault};
+use vismae_core::stall::{Phase, Stall};
 use vismae_core::worker::{Arrival, HeldTask};
 
 use super::fields::Fields;
@@ -19,6 +23,8 @@ const TEXT_MAX: usize = 4 << 10;
 const FIGURES_MAX: usize = 100;
 /// The most ranks that one can say it has not met.
 const MISSING_MAX: usize = 1024;
+/// The most ranks of which one can say what they took.
+const RANKS_MAX: usize = 64 << 10;
 /// The most slots one worker can offer.
 const SLOTS_MAX: usize = 1024;
 
@@ -78,9 +84,14 @@ pub fn report_from_wire(wire: v1::TaskEvent) -> Result<(TaskId, TaskReport), Vio
         }
         Some(WireEvent::Failed(failed)) => TaskReport::Failed { cause: cause(&failed)?, message: cut(failed.message) },
         Some(WireEvent::Stopped(v1::Stopped {})) => TaskReport::Stopped,
-        Some(WireEvent::Pulse(v1::Pulse {})) => return Err(refusal("task.pulse", "is for the agent only")),
+        Some(WireEvent::Pulse(_)) => return Err(refusal("task.pulse", "is for the agent only")),
         Some(WireEvent::Checkpointed(_)) => return Err(refusal("task.checkpointed", "is for the agent only")),
         Some(WireEvent::Silence(silence)) => TaskReport::Silence { over: silence.over },
+        Some(WireEvent::Stalled(v1::Stalled { over: true, .. })) => TaskReport::GotOn,
+        Some(WireEvent::Stalled(stalled)) => {
+            TaskReport::Stalled { generation: Generation(stalled.generation), stall: stall(&stalled)? }
+        }
+        Some(WireEvent::Paced(paced)) => TaskReport::Paced(pace(&paced)?),
         Some(WireEvent::Parted(parted)) => {
             let missing = parted.missing.iter().take(MISSING_MAX).map(|task| task.parse());
             let missing = missing.collect::<Result<_, _>>();
@@ -92,6 +103,30 @@ pub fn report_from_wire(wire: v1::TaskEvent) -> Result<(TaskId, TaskReport), Vio
         }
     };
     Ok((task, report))
+}
+
+fn stall(wire: &v1::Stalled) -> Result<Stall, Violations> {
+    let phase = match wire.phase() {
+        v1::Phase::Data => Phase::Data,
+        v1::Phase::Compute => Phase::Compute,
+        v1::Phase::Collective => Phase::Collective,
+        v1::Phase::Store => Phase::Store,
+        v1::Phase::Unspecified => {
+            return Err(refusal("task.stalled.phase", format!("is {}, expected a phase from 1 to 4", wire.phase)));
+        }
+    };
+    let (time, bound) = (Duration::from_millis(wire.millis), Duration::from_millis(wire.bound_millis));
+    Ok(Stall { phase, step: wire.step, collectives: wire.collectives, time, bound })
+}
+
+fn pace(wire: &v1::Paced) -> Result<Pace, Violations> {
+    if wire.ranks.len() > RANKS_MAX {
+        let message = format!("has {} entries, expected at most {RANKS_MAX}", wire.ranks.len());
+        return Err(refusal("task.paced.ranks", message));
+    }
+    let rank = |rank: &v1::paced::RankPace| RankPace { own_seconds: rank.own_seconds, share: rank.share };
+    let ranks = wire.ranks.iter().map(rank).collect();
+    Ok(Pace { generation: Generation(wire.generation), step_seconds: wire.step_seconds, ranks })
 }
 
 fn bounded((name, value): (String, f64)) -> (String, f64) {

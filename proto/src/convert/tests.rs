@@ -1,5 +1,7 @@
 mod specs;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use vismae_core::device::{DeviceKind, PerKind};
 use vismae_core::effect::{Command, Membership};
@@ -10,6 +12,7 @@ use vismae_core::spec::{
     CheckpointSpec, FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Modality, ModelSpec,
     OptimiserSpec, PipelineSpec, Placement, PretrainSpec, Selection, Violations, Window, XrayRange,
 };
+use vismae_core::stall::{Phase, Stall};
 
 use super::*;
 use crate::v1;
@@ -49,6 +52,7 @@ fn pretrain() -> PretrainSpec {
         min_slots: 1,
         seed: u64::MAX,
         checkpoints: CheckpointSpec::default(),
+        exclude_stragglers: false,
     }
 }
 
@@ -262,6 +266,19 @@ fn reports_of_tasks_are_read() {
     assert_eq!(fields(read(unspecified)), ["task.failed.cause"]);
     let input = Event::Failed(v1::Failed { cause: v1::Cause::Input.into(), message: "bad".into() });
     assert!(matches!(read(input), Ok(TaskReport::Failed { message, .. }) if message == "bad"));
+    assert_eq!(read(Event::Stalled(v1::Stalled { over: true, ..v1::Stalled::default() })), Ok(TaskReport::GotOn));
+    let (millis, bound_millis) = (31_000, 30_000);
+    let stalled = v1::Stalled { over: false, generation: 3, phase: 1, step: 9, millis, bound_millis, collectives: 18 };
+    let (time, bound) = (Duration::from_secs(31), Duration::from_secs(30));
+    let stall = Stall { phase: Phase::Data, step: 9, collectives: 18, time, bound };
+    assert_eq!(read(Event::Stalled(stalled)), Ok(TaskReport::Stalled { generation: Generation(3), stall }));
+    assert_eq!(fields(read(Event::Stalled(v1::Stalled { phase: 0, ..stalled }))), ["task.stalled.phase"]);
+    assert_eq!(fields(read(Event::Pulse(v1::Pulse::default()))), ["task.pulse"]);
+    let rank = v1::paced::RankPace { own_seconds: 0.5, share: 2.0 };
+    let paced = v1::Paced { generation: 3, step_seconds: 0.75, ranks: vec![rank; 2] };
+    let Ok(TaskReport::Paced(pace)) = read(Event::Paced(paced)) else { panic!("it is not read") };
+    assert_eq!((pace.generation, pace.step_seconds, pace.ranks.len()), (Generation(3), 0.75, 2));
+    assert_eq!((pace.ranks[0].own_seconds, pace.ranks[0].share), (0.5, 2.0));
 }
 
 #[test]

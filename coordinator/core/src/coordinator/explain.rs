@@ -51,6 +51,7 @@ impl Coordinator {
             attempts: job.attempts,
             retries_left: (RETRY_PAUSES.len() as u32).saturating_sub(job.failures),
             stops: job.stops.clone(),
+            notices: job.state.gang().map(|gang| gang.notices.clone()).unwrap_or_default(),
             ledger: job.ledger_until(now),
         })
     }

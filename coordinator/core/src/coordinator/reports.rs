@@ -56,6 +56,21 @@ impl Coordinator {
                     job.transition(now, Input::Silence { member: task.member, over }, effects);
                 }
             }
+            TaskReport::Stalled { generation, stall } => {
+                if let Some(job) = self.job_mut(&task.job) {
+                    job.stalled(now, (task.member, generation), stall, effects);
+                }
+            }
+            TaskReport::GotOn => {
+                if let Some(job) = self.job_mut(&task.job) {
+                    job.got_on(now, task.member, effects);
+                }
+            }
+            TaskReport::Paced(pace) => {
+                if let Some(job) = self.job_mut(&task.job) {
+                    job.paced(now, task.member, &pace, effects);
+                }
+            }
             TaskReport::Parted { generation, missing, reason } => {
                 let peers = missing.iter().filter(|peer| peer.job == task.job && peer.attempt == task.attempt);
                 let missing = peers.map(|peer| peer.member).collect();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::failure::Cause;
+use crate::finding::Finding;
 use crate::ids::{Generation, JobId, TaskId, WorkerId};
 use crate::job::{Grounds, Use};
 
@@ -83,6 +84,20 @@ pub enum Fact {
         /// What was weighed.
         grounds: Grounds,
     },
+    /// Something was found about the group of a job.
+    Noticed {
+        /// The job.
+        job: JobId,
+        /// What.
+        finding: Finding,
+    },
+    /// The ranks of a job have taken a window of steps.
+    Paced {
+        /// The job.
+        job: JobId,
+        /// How slow the slowest is beside its peers: 1 where it is like them.
+        score: f64,
+    },
     /// A job made progress.
     Progressed(JobId),
     /// The slots of a job, or its waiting for them, have taken time.
@@ -134,13 +149,15 @@ pub enum FormReason {
     Lost,
     /// The ranks are there and have lost sight of each other.
     Broken,
+    /// Ranks were there and did not get on.
+    Stalled,
     /// Ranks came, or left as they were told to.
     Resized,
 }
 
 impl FormReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [Self::Start, Self::Retry, Self::Lost, Self::Broken, Self::Resized];
+    pub const ALL: [Self; 6] = [Self::Start, Self::Retry, Self::Lost, Self::Broken, Self::Stalled, Self::Resized];
 
     /// The word it is counted by.
     pub fn word(self) -> &'static str {
@@ -149,6 +166,7 @@ impl FormReason {
             Self::Retry => "retry",
             Self::Lost => "lost",
             Self::Broken => "broken",
+            Self::Stalled => "stalled",
             Self::Resized => "resized",
         }
     }

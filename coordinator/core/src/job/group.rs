@@ -95,6 +95,7 @@ impl Job {
         let task = gang.task(&self.id, member);
         let was_leaving = gang.leaving().any(|(number, ..)| number == member);
         gang.end(now, member, end.clone());
+        gang.stalls.remove(&member);
         if let Some(figures) = gang.figures() {
             return self.complete(now, &gang, figures, effects);
         }
@@ -156,7 +157,9 @@ impl Job {
         over: bool,
         effects: &mut Effects,
     ) -> JobState {
-        let is_known = |gang: &Gang| gang.members.get(&member).is_none_or(|found| found.is_present() == over);
+        // Of one that rests for its slowness, silence changes nothing.
+        let is_known =
+            |gang: &Gang| gang.members.get(&member).is_none_or(|found| found.is_present() == over || found.rests());
         if !gang.is_group() || gang.is_done() || is_known(&gang) {
             return JobState::Running(gang);
         }
@@ -185,6 +188,9 @@ impl Job {
         if !gang.is_elastic() && gang.formation.as_ref().is_none_or(|formed| formed.generation != generation) {
             return JobState::Running(gang);
         }
+        if gang.members.get(&member).is_some_and(Member::rests) {
+            return JobState::Running(gang);
+        }
         gang.exclude(member, false);
         if !gang.present().contains(&member) {
             return JobState::Running(gang);
@@ -193,6 +199,11 @@ impl Job {
         if !is_current || !gang.is_rank(member) {
             // It speaks of a membership that is over already; where it is no rank of the last one, it wants to be one of the next.
             return self.regroup(now, gang, FormReason::Resized, effects);
+        }
+        // Whoever accuses whom: what they say of themselves agrees with it.
+        let stuck = gang.stuck_before(missing);
+        if !stuck.is_empty() {
+            return self.leave_out(now, gang, &stuck, effects);
         }
         let blamed = gang.blamed(member, missing);
         match blamed.is_empty() {
@@ -203,6 +214,7 @@ impl Job {
         for &number in &blamed {
             self.dismiss(now, &mut gang, number, "it can't be joined by the others", effects);
         }
+        gang.recall();
         self.trim(now, &mut gang, effects);
         let failed = |gang: &Gang, member: u32, message: String| {
             StopReason::Failed(Failure { task: gang.task(&self.id, member), cause: Cause::Environment, message })
@@ -255,6 +267,12 @@ impl Job {
             let why = why.clone();
             return self.stop(now, gang, why, effects);
         }
+        if gang.end_rests(now) {
+            gang = match self.regroup(now, gang, FormReason::Resized, effects) {
+                JobState::Running(gang) => gang,
+                other => return other,
+            };
+        }
         let late: Vec<u32> = gang
             .starting()
             .filter(|(_, member)| member.since.after(super::READY_TIMEOUT) <= now)
@@ -273,7 +291,7 @@ impl Job {
     }
 
     /// A member is to go for no other job.
-    fn dismiss(&self, now: MonoTime, gang: &mut Gang, number: u32, reason: &str, effects: &mut Effects) {
+    pub(super) fn dismiss(&self, now: MonoTime, gang: &mut Gang, number: u32, reason: &str, effects: &mut Effects) {
         let task = gang.task(&self.id, number);
         if let Some(member) = gang.members.get_mut(&number).filter(|member| !member.is_leaving()) {
             (member.state, member.since) = (MemberState::Leaving { by: None }, now);
@@ -298,6 +316,7 @@ impl Job {
         reason: FormReason,
         effects: &mut Effects,
     ) -> JobState {
+        gang.recall();
         self.trim(now, &mut gang, effects);
         let is_awaited = gang.formation.is_none() && gang.starting().next().is_some();
         if gang.is_group() && gang.is_enough() && !is_awaited {
@@ -311,7 +330,7 @@ impl Job {
     }
 
     /// Orders the ranks, and tells every one of them.
-    fn form(&mut self, now: MonoTime, gang: &mut Gang, reason: FormReason, effects: &mut Effects) {
+    pub(super) fn form(&mut self, now: MonoTime, gang: &mut Gang, reason: FormReason, effects: &mut Effects) {
         self.generation = Generation(self.generation.0 + 1);
         let reason = match (&gang.formation, gang.attempt) {
             (Some(_), _) => reason,
@@ -319,7 +338,7 @@ impl Job {
             (None, _) => FormReason::Retry,
         };
         let ranks = gang.present();
-        let is_break = matches!(reason, FormReason::Lost | FormReason::Broken);
+        let is_break = matches!(reason, FormReason::Lost | FormReason::Broken | FormReason::Stalled);
         let urgent = is_break || gang.short.is_some();
         if is_break {
             gang.broken.get_or_insert((now, reason));
@@ -329,6 +348,9 @@ impl Job {
             |rank: &&u32| gang.members.get(*rank).is_some_and(|member| member.trained) && !gang.is_rank(**rank);
         let back: Vec<u32> = ranks.iter().filter(is_back).copied().collect();
         gang.try_out(&ranks, now);
+        // What was measured of the last one says nothing of this.
+        gang.ratings.clear();
+        gang.formed = now;
         gang.formation = Some(Formation { generation: self.generation, ranks, urgent });
         let Some(membership) = gang.membership(&self.id) else { return };
         for task in &membership.ranks {

@@ -20,6 +20,8 @@ pub enum Use {
     Crash,
     /// Slots, for work that the network, the store or a device has ended.
     Environment,
+    /// Slots, for work that ended because nobody got on.
+    Stalled,
     /// Slots, for work that ended at bad data.
     Input,
     /// Slots, for work that ended when a worker left.
@@ -52,12 +54,13 @@ pub enum Use {
 
 impl Use {
     /// Every use.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Productive,
         Self::Starting,
         Self::WorkerLost,
         Self::Crash,
         Self::Environment,
+        Self::Stalled,
         Self::Input,
         Self::WorkerLeaves,
         Self::Preempted,
@@ -82,6 +85,7 @@ impl Use {
             Self::WorkerLost => "worker_lost",
             Self::Crash => "crash",
             Self::Environment => "environment",
+            Self::Stalled => "stalled",
             Self::Input => "input",
             Self::WorkerLeaves => "worker_leaves",
             Self::Preempted => "preempted",
@@ -128,6 +132,7 @@ impl Use {
         match why {
             StopReason::Failed(failure) => match failure.cause {
                 Cause::Environment => Self::Environment,
+                Cause::Stalled => Self::Stalled,
                 Cause::WorkerLost => Self::WorkerLost,
                 Cause::Crash => Self::Crash,
                 Cause::Input => Self::Input,

@@ -11,9 +11,10 @@ use crate::device::Device;
 use crate::effect::{Command, Effects, EvictReason, Fact, FormReason, Membership, Record, Start};
 use crate::event::Progress;
 use crate::failure::{Cause, Failure};
-use crate::gang::{End, Gang, MemberState, Spent};
+use crate::gang::{End, Gang, MemberState, Rating, Spent};
 use crate::ids::{Generation, JobId, JobName, SlotId, WorkerId};
 use crate::reason::Reason;
+use crate::stall::Verdict;
 use crate::time::MonoTime;
 
 /// Why, and for whom, a job loses its slots.
@@ -41,6 +42,12 @@ pub(crate) enum Input<'a> {
     Silence { member: u32, over: bool },
     /// A member says that its group is broken.
     Parted { member: u32, generation: Generation, missing: Vec<u32>, reason: &'a str },
+    /// It has become clear why its members do not get on.
+    Stalled(Verdict),
+    /// A member that was left out for that has got on.
+    GotOn { member: u32 },
+    /// A member has been slower than the others for long.
+    Slow { member: u32, rating: Rating },
     /// A group that was broken has taken a step.
     Recovered,
     /// It gets slots for more members.
@@ -84,6 +91,11 @@ impl Job {
             }
             (JobState::Running(gang), Input::Parted { member, generation, missing, reason }) => {
                 self.part(now, gang, (member, generation), (&missing, reason), effects)
+            }
+            (JobState::Running(gang), Input::Stalled(verdict)) => self.unblock(now, gang, verdict, effects),
+            (JobState::Running(gang), Input::GotOn { member }) => self.take_in(now, gang, member, effects),
+            (JobState::Running(gang), Input::Slow { member, rating }) => {
+                self.slow(now, gang, (member, rating), effects)
             }
             (JobState::Running(gang), Input::Recovered) => self.regroup(now, gang, FormReason::Resized, effects),
             (JobState::Running(gang), Input::Recruit { seats, store_url }) => {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{Grounds, JobState, Outcome, StopReason, Use};
 use crate::failure::Failure;
+use crate::finding::Finding;
 use crate::ids::JobName;
 use crate::reason::Reason;
+use crate::stall::Stall;
 
 /// A word, and what it speaks of.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +26,12 @@ impl Why {
     fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.facts.insert(name, value.to_string());
         self
+    }
+
+    fn with_stall(self, stall: &Stall) -> Self {
+        let Stall { phase, step, time, bound, .. } = stall;
+        let (seconds, bound) = (format!("{:.0}", time.as_secs_f64()), format!("{:.0}", bound.as_secs_f64()));
+        self.with("phase", phase).with("step", step).with("seconds", seconds).with("bound_seconds", bound)
     }
 
     fn failed(failure: &Failure) -> Self {
@@ -69,6 +77,29 @@ impl Reason {
     }
 }
 
+impl Finding {
+    /// The same for programs.
+    pub fn why(&self) -> Why {
+        match self {
+            Self::Stuck { task, worker, stall, waiting } => {
+                Why::new("stalled").with("task", task).with("worker", worker).with_stall(stall).with("waiting", waiting)
+            }
+            Self::Released { ranks, stall } => Why::new("released").with("ranks", ranks).with_stall(stall),
+            Self::GivenUp { task, worker, stall } => {
+                Why::new("given_up").with("task", task).with("worker", worker).with_stall(stall)
+            }
+            Self::Slow { task, worker, score, windows, remedy } => Why::new("straggler")
+                .with("task", task)
+                .with("worker", worker)
+                .with("score", format!("{:.1}", score.score))
+                .with("own_seconds", format!("{:.3}", score.own_seconds))
+                .with("peers_seconds", format!("{:.3}", score.peers_seconds))
+                .with("windows", windows)
+                .with("remedy", remedy.word()),
+        }
+    }
+}
+
 impl StopReason {
     /// The same for programs.
     pub fn why(&self) -> Why {
@@ -98,10 +129,17 @@ impl JobState {
     pub fn why(&self) -> Option<Why> {
         match self {
             Self::Waiting(reason) => Some(reason.why()),
-            Self::Running(gang) => gang.short.as_ref().map(|short| {
-                let (here, needed) = (gang.present().len(), gang.demand.at_least());
-                short.why.why().with("present", here).with("needed", needed)
-            }),
+            Self::Running(gang) => match (&gang.short, gang.trouble(), gang.held_up()) {
+                (Some(short), ..) => {
+                    let (here, needed) = (gang.present().len(), gang.demand.at_least());
+                    Some(short.why.why().with("present", here).with("needed", needed))
+                }
+                (None, Some(finding), _) => Some(finding.why()),
+                (None, None, Some((member, stall))) => {
+                    Some(Why::new("waiting").with("worker", &member.slot.worker).with_stall(&stall))
+                }
+                (None, None, None) => None,
+            },
             Self::Stopping { why, .. } => Some(why.why()),
             Self::Over { outcome, .. } => match outcome {
                 Outcome::Succeeded { .. } => None,

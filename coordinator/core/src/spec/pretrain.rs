@@ -95,6 +95,8 @@ pub struct PretrainSpec {
     pub seed: u64,
     /// What is kept of it while it goes on.
     pub checkpoints: CheckpointSpec,
+    /// Whether ranks that are slower than their peers for long are left out for a while, where the others are enough.
+    pub exclude_stragglers: bool,
 }
 
 impl PretrainSpec {

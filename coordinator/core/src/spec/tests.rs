@@ -32,6 +32,7 @@ fn pretrain() -> PretrainSpec {
         min_slots: 2,
         seed: 0,
         checkpoints: CheckpointSpec::default(),
+        exclude_stragglers: false,
     }
 }
 

@@ -16,10 +16,12 @@ use vismae_core::failure::Cause;
 use vismae_core::ids::{CorpusName, Generation, JobName, NamespaceName, PipelineId, TaskId, WorkerId};
 use vismae_core::job::Job;
 use vismae_core::namespace::{Namespace, NamespaceChange, NamespaceUpdate};
+use vismae_core::pace::{Pace, RankPace};
 use vismae_core::spec::{
     CheckpointSpec, FinetuneSpec, FinetuneTask, Fit, IngestSpec, Initialisation, JobKind, JobSpec, Labels, ModelSpec,
     OptimiserSpec, PipelineSpec, Placement, PretrainSpec, Selection, Window, XrayRange,
 };
+use vismae_core::stall::{Phase, Stall};
 use vismae_core::time::MonoTime;
 use vismae_core::worker::{Arrival, HeldTask, Lease};
 
@@ -240,6 +242,27 @@ impl Cluster {
         self.report(task, TaskReport::Silence { over });
     }
 
+    /// A rank says that it has been in one place of a step for so long, where 30 s would be usual.
+    pub(crate) fn stall(&mut self, task: &str, generation: u64, (phase, step): (Phase, u64), seconds: u64) {
+        let (time, bound) = (Duration::from_secs(seconds), Duration::from_secs(30));
+        let collectives = step + u64::from(phase == Phase::Collective);
+        let (generation, stall) = (Generation(generation), Stall { phase, step, collectives, time, bound });
+        self.report(task, TaskReport::Stalled { generation, stall });
+    }
+
+    /// The first rank says what each of them took for its part of a step of two seconds, in a window.
+    pub(crate) fn pace(&mut self, task: &str, generation: u64, own_seconds: &[f64]) {
+        let ranks = own_seconds.iter().map(|&own_seconds| RankPace { own_seconds, share: 1.0 }).collect();
+        let pace = Pace { generation: Generation(generation), step_seconds: 2.0, ranks };
+        self.report(task, TaskReport::Paced(pace));
+    }
+
+    /// What was found about the running attempt of `demo.a`, the last of it last.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        let gang = self.job("demo.a").state.gang().unwrap();
+        gang.notices.iter().map(|notice| notice.finding.to_string()).collect()
+    }
+
     pub(crate) fn succeed(&mut self, task: &str) {
         self.report(task, TaskReport::Succeeded { figures: BTreeMap::from([("loss".to_owned(), 0.5)]) });
     }
@@ -332,6 +355,7 @@ pub(crate) fn pretrain(slots: u32) -> JobKind {
         min_slots: slots,
         seed: 0,
         checkpoints: CheckpointSpec::default(),
+        exclude_stragglers: false,
     })
 }
 

@@ -75,6 +75,8 @@ impl World {
             11 => self.restart(),
             12..=13 => self.join(usize::from(which % 2) + 1),
             14 => self.drain(which),
+            15..=16 => self.with_rank(which, |rank| rank.hang(true)),
+            17 => self.with_rank(which, |rank| rank.hang(false)),
             _ => {
                 for _ in 0..which % 12 {
                     self.pass();
@@ -92,21 +94,24 @@ impl World {
             // wait for it.
             if number % 2 == 0 || !rank.is_up() || rank.is_missed {
                 rank.freeze(false);
+                rank.hang(false);
             }
         }
         for _ in 0..6 {
             self.join(1);
         }
         self.log.push("rest".into());
-        let (mut furthest, mut stalled) = ((0, 0), 0);
+        let (mut furthest, mut stalled, mut hangs) = ((0, 0), 0, false);
         while !self.job_state().is_over() {
             let before = furthest;
             self.pass();
             furthest = furthest
                 .max(self.ranks.iter().map(|(task, rank)| (task.attempt, rank.steps)).max().unwrap_or_default());
             stalled = if furthest > before { 0 } else { stalled + 1 };
+            // Those for which nobody can be blamed are given up after ten times as long as one that others wait for.
+            hangs = (hangs && stalled > 0) || self.ranks.values().any(Rank::is_stuck);
             assert!(
-                stalled < STALL_MAX + 4 * self.step,
+                stalled < STALL_MAX + 4 * self.step + if hangs { 10 } else { 1 } * self.bound(),
                 "{}\n{:?}\n{:?}",
                 self.log.join("\n"),
                 self.job_state(),
@@ -117,6 +122,11 @@ impl World {
 
     fn seconds(&self) -> u64 {
         self.cluster.now.since(MonoTime::default()).as_secs()
+    }
+
+    /// Seconds without a step after which a rank says that it does not get on.
+    pub(crate) fn bound(&self) -> u32 {
+        30.max(4 * self.step)
     }
 
     fn job_state(&self) -> &JobState {

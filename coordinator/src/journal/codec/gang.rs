@@ -72,6 +72,10 @@ pub(super) fn read_gang(wire: state::Gang) -> Result<Gang, Fault> {
         unlucky: wire.unlucky,
         // A coordinator that takes over tries at once.
         recruits_after: seated,
+        stalls: BTreeMap::new(),
+        formed: seated,
+        ratings: BTreeMap::new(),
+        notices: Vec::new(),
     })
 }
 
@@ -133,6 +137,8 @@ fn read_member(place: u32, gang_seated: MonoTime, wire: state::Member) -> Result
         joined,
         trained: joined.is_some(),
         trial: 0,
+        aside: None,
+        hangs: 0,
     };
     Ok((wire.number.unwrap_or(place), member))
 }

@@ -160,6 +160,7 @@ pub(super) fn write_failure(failure: &Failure) -> state::Failure {
     let cause = match failure.cause {
         Cause::Environment => state::Cause::Environment,
         Cause::WorkerLost => state::Cause::WorkerLost,
+        Cause::Stalled => state::Cause::Stalled,
         Cause::Crash => state::Cause::Crash,
         Cause::Input => state::Cause::Input,
     };
@@ -170,6 +171,7 @@ pub(super) fn read_failure(wire: state::Failure) -> Result<Failure, Fault> {
     let cause = match wire.cause() {
         state::Cause::Environment => Cause::Environment,
         state::Cause::WorkerLost => Cause::WorkerLost,
+        state::Cause::Stalled => Cause::Stalled,
         state::Cause::Crash => Cause::Crash,
         state::Cause::Input => Cause::Input,
         state::Cause::Unspecified => return Err(format!("cause {} is unknown", wire.cause)),

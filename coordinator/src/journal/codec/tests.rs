@@ -32,6 +32,8 @@ fn gang(demand: Demand) -> Gang {
         joined: (index == 0).then(|| at(5)),
         trained: index == 0,
         trial: 0,
+        aside: None,
+        hangs: 0,
     };
     let figures = BTreeMap::from([("loss".to_owned(), 0.25)]);
     Gang {
@@ -58,6 +60,10 @@ fn gang(demand: Demand) -> Gang {
         broken: None,
         unlucky: 3,
         recruits_after: at(3),
+        stalls: BTreeMap::new(),
+        formed: at(3),
+        ratings: BTreeMap::new(),
+        notices: Vec::new(),
     }
 }
 
@@ -74,6 +80,7 @@ fn states() -> Vec<JobState> {
         JobState::Running(gang(Demand::Group { at_least: 2, at_most: 6 })),
         JobState::Running(Gang { formation: None, short: None, ..gang(Demand::group(6)) }),
         stopping(StopReason::Failed(failure(Cause::Environment))),
+        stopping(StopReason::Failed(failure(Cause::Stalled))),
         stopping(StopReason::WorkerLeaves(WorkerId::new("w2").unwrap())),
         stopping(StopReason::Preempted { by: "urgent.pretrain".parse().unwrap(), grounds }),
         stopping(StopReason::Preempted { by: "urgent.pretrain".parse().unwrap(), grounds: None }),

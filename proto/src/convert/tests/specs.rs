@@ -76,8 +76,15 @@ fn ingests() -> impl Strategy<Value = JobKind> {
 fn pretrains() -> impl Strategy<Value = JobKind> {
     let checkpoints = (any::<[u32; 3]>(), prop::option::of((1..1_000_000_u64).prop_map(Duration::from_secs)))
         .prop_map(|([every, latest, best], younger_than)| CheckpointSpec { every, latest, best, younger_than });
-    (selections(), models(), optimisers(), any::<[u32; 5]>(), any::<u64>(), checkpoints).prop_map(
-        |(selection, model, optimiser, [epochs, global_batch, lanes, slots, min_slots], seed, checkpoints)| {
+    (selections(), models(), optimisers(), any::<[u32; 5]>(), any::<(u64, bool)>(), checkpoints).prop_map(
+        |(
+            selection,
+            model,
+            optimiser,
+            [epochs, global_batch, lanes, slots, min_slots],
+            (seed, exclude_stragglers),
+            checkpoints,
+        )| {
             JobKind::Pretrain(PretrainSpec {
                 selection,
                 model,
@@ -89,6 +96,7 @@ fn pretrains() -> impl Strategy<Value = JobKind> {
                 min_slots,
                 seed,
                 checkpoints,
+                exclude_stragglers,
                 ..pretrain()
             })
         },

@@ -1,8 +1,11 @@
 //! One rank, as its process behaves.
 
+use std::time::Duration;
+
 use vismae_core::effect::Membership;
 use vismae_core::event::{Progress, TaskReport};
 use vismae_core::ids::TaskId;
+use vismae_core::stall::{Phase, Stall};
 
 use super::{STEPS, World, ready};
 
@@ -10,6 +13,8 @@ use super::{STEPS, World, ready};
 const LOADING: u32 = 3;
 /// Seconds without a pulse after which its agent says so.
 const SILENCE: u32 = 5;
+/// Seconds after which a rank that does not get on says so again.
+const REPEAT: u32 = 5;
 /// Seconds after which an agent kills a process that does not stop.
 const STOP_GRACE: u32 = 20;
 /// Seconds for which the making of a group may block.
@@ -28,6 +33,11 @@ pub(super) struct Rank {
     pub(super) steps: u64,
     loading: u32,
     is_frozen: bool,
+    /// Its process is well, and it does not get on in a step.
+    is_hung: bool,
+    /// For how long it has been in one place of a step, and whether its agent has said so.
+    still: u32,
+    is_stalled: bool,
     is_silent: bool,
     /// A coordinator that was found since does not know that it is silent.
     pub(super) is_missed: bool,
@@ -64,6 +74,9 @@ impl Rank {
             steps: 0,
             loading: LOADING,
             is_frozen: false,
+            is_hung: false,
+            still: 0,
+            is_stalled: false,
             is_silent: false,
             is_missed: false,
             waited: 0,
@@ -77,6 +90,14 @@ impl Rank {
 
     pub(super) fn freeze(&mut self, frozen: bool) {
         (self.is_frozen, self.waited) = (frozen, 0);
+    }
+
+    pub(super) fn hang(&mut self, hung: bool) {
+        (self.is_hung, self.waited) = (hung, 0);
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.is_hung && matches!(self.place, Place::Training { .. })
     }
 
     /// Its worker finds a coordinator.
@@ -106,7 +127,7 @@ impl Rank {
     }
 
     fn out(&mut self, parted: Option<(u64, Vec<TaskId>)>) {
-        self.place = Place::Out { parted, seconds: 0 };
+        (self.place, self.still) = (Place::Out { parted, seconds: 0 }, 0);
     }
 }
 
@@ -129,7 +150,15 @@ impl World {
         if std::mem::take(&mut rank.is_silent) {
             self.say(task, &worker, TaskReport::Silence { over: true });
         }
+        self.watch(task);
         let Some(rank) = self.ranks.get_mut(task) else { return };
+        if rank.is_stuck() {
+            rank.waited += 1;
+            if rank.is_told_to_stop && rank.waited > STOP_GRACE {
+                self.end(task, TaskReport::Stopped);
+            }
+            return;
+        }
         if rank.loading > 0 {
             rank.loading -= 1;
             if rank.loading == 0 {
@@ -146,6 +175,33 @@ impl World {
             Place::Making { membership, seconds } => self.make(task, membership, seconds + 1),
             Place::Training { membership, seconds } => self.train(task, &membership, seconds + 1),
         }
+    }
+
+    /// Its agent looks whether it gets on.
+    fn watch(&mut self, task: &TaskId) {
+        let bound = self.bound();
+        let Some(rank) = self.ranks.get_mut(task) else { return };
+        let generation = match &rank.place {
+            Place::Training { membership, .. } => Some(membership.generation),
+            _ => None,
+        };
+        rank.still = if generation.is_some() { rank.still + 1 } else { 0 };
+        let (worker, still) = (rank.worker.clone(), rank.still);
+        let Some(generation) = generation.filter(|_| still >= bound) else {
+            if std::mem::take(&mut rank.is_stalled) {
+                self.say(task, &worker, TaskReport::GotOn);
+            }
+            return;
+        };
+        if !(still - bound).is_multiple_of(REPEAT) {
+            return;
+        }
+        rank.is_stalled = true;
+        let phase = if rank.is_hung { Phase::Data } else { Phase::Collective };
+        let collectives = rank.steps + u64::from(!rank.is_hung);
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let stall = Stall { phase, step: rank.steps, collectives, time: seconds(still), bound: seconds(bound) };
+        self.say(task, &worker, TaskReport::Stalled { generation, stall });
     }
 
     fn join_next(&mut self, task: &TaskId, parted: Option<(u64, Vec<TaskId>)>, seconds: u32) {
@@ -200,6 +256,7 @@ impl World {
                 let Some(rank) = self.ranks.get_mut(member) else { continue };
                 rank.steps = most.unwrap_or(0);
                 rank.place = Place::Training { membership: membership.clone(), seconds: 0 };
+                rank.still = 0;
             }
             self.report(&membership);
             return;
@@ -216,7 +273,9 @@ impl World {
         let peer = |rank: &TaskId| self.ranks.get(rank);
         let has_left =
             |rank: &TaskId| !self.ghosts.contains(rank) && peer(rank).is_none_or(|rank| !rank.is_in(generation));
-        let is_stuck = |rank: &TaskId| self.ghosts.contains(rank) || peer(rank).is_some_and(|rank| rank.is_frozen);
+        let is_stuck = |rank: &TaskId| {
+            self.ghosts.contains(rank) || peer(rank).is_some_and(|rank| rank.is_frozen || rank.is_stuck())
+        };
         let is_broken = membership.ranks.iter().any(has_left);
         let is_stuck = membership.ranks.iter().any(is_stuck);
         let leaves = membership.ranks.iter().any(|rank| peer(rank).is_some_and(Rank::is_superseded));
@@ -235,6 +294,7 @@ impl World {
         for member in &membership.ranks {
             let Some(rank) = self.ranks.get_mut(member) else { continue };
             rank.steps += 1;
+            rank.still = 0;
             rank.knows_steps = true;
             steps = rank.steps;
             match leaves {
