@@ -8,6 +8,7 @@ mod metrics;
 mod options;
 mod process;
 mod slots;
+mod stalls;
 
 use std::io::Read;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 //! The main thread computes; a second one listens to the agent, so that a task that waits for a peer can still be told
 //! to stop; a small async runtime reads and writes the object store.
 
+mod activity;
 mod artefacts;
 mod batch;
 mod bookkeeper;
@@ -15,6 +16,7 @@ mod finetune;
 mod group;
 mod ingest;
 mod network;
+mod pace;
 mod pretrain;
 mod progress;
 mod rank;
@@ -38,6 +40,7 @@ use vismae_shards::store::Store;
 
 use crate::agent::SlotDevice;
 use crate::cache::CacheOptions;
+use activity::Activity;
 use control::Control;
 use error::TaskError;
 use reporter::Reporter;
@@ -69,6 +72,7 @@ struct TaskContext {
     /// Of the node; none for a task that reads no corpus.
     cache: Option<NodeCache>,
     reporter: Reporter,
+    activity: Activity,
     control: Control,
     runtime: tokio::runtime::Runtime,
 }
@@ -86,8 +90,10 @@ pub(crate) fn run(options: &TaskOptions) -> ExitCode {
     vismae_c10d::allocator::keep_memory();
     vismae_c10d::threads::set(options.threads);
     let reporter = Reporter::stdout();
-    reporter.keep_a_pulse();
-    let (event, code) = match prepare(options, &reporter).and_then(|(context, kind)| execute(&context, &kind)) {
+    let activity = Activity::new();
+    reporter.keep_a_pulse(&activity);
+    let (event, code) = match prepare(options, &reporter, activity).and_then(|(context, kind)| execute(&context, &kind))
+    {
         Ok(Outcome::Succeeded(figures)) => {
             (Event::Succeeded(Succeeded { figures: figures.into_iter().collect() }), ExitCode::SUCCESS)
         }
@@ -103,7 +109,11 @@ pub(crate) fn run(options: &TaskOptions) -> ExitCode {
 }
 
 /// Reads the first command and opens what it names.
-fn prepare(options: &TaskOptions, reporter: &Reporter) -> Result<(TaskContext, JobKind), TaskError> {
+fn prepare(
+    options: &TaskOptions,
+    reporter: &Reporter,
+    activity: Activity,
+) -> Result<(TaskContext, JobKind), TaskError> {
     let (control, id, start) = Control::listen()?;
     let job = start.job.ok_or_else(|| TaskError::input("the start command names no job"))?;
     let job =
@@ -126,6 +136,7 @@ fn prepare(options: &TaskOptions, reporter: &Reporter) -> Result<(TaskContext, J
         store,
         cache,
         reporter: reporter.clone(),
+        activity,
         control,
         runtime,
     };

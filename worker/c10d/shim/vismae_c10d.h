@@ -15,6 +15,7 @@ extern "C" {
 typedef struct vismae_store vismae_store;
 typedef struct vismae_group vismae_group;
 typedef struct vismae_reducer vismae_reducer;
+typedef struct vismae_backward vismae_backward;
 
 typedef struct {
   const char* data;
@@ -73,6 +74,11 @@ char* vismae_reducer_new(const vismae_group* group, vismae_tensors parameters, s
                          vismae_reducer** out);
 char* vismae_reducer_prepare(vismae_reducer* reducer, const void* loss);
 void vismae_reducer_free(vismae_reducer* reducer);
+// How far the next backward pass is: to be asked from any thread, and to be kept for longer than the reducer. Nanoseconds since this rank had its
+// last gradient and only waits for the others; negative before.
+vismae_backward* vismae_reducer_backward(const vismae_reducer* reducer);
+int64_t vismae_backward_waiting_ns(const vismae_backward* backward);
+void vismae_backward_free(vismae_backward* backward);
 
 // gradients.cc: list-in-place operators that the generated bindings leave out.
 char* vismae_fused_adamw(vismae_tensors parameters, vismae_tensors gradients, vismae_tensors first_moments,

@@ -23,6 +23,12 @@ pub(crate) struct Reducer {
     opaque: [u8; 0],
 }
 
+/// A `vismae_backward` of the shim.
+#[repr(C)]
+pub(crate) struct Backward {
+    opaque: [u8; 0],
+}
+
 /// A borrowed string.
 #[repr(C)]
 pub(crate) struct Text<'a> {
@@ -134,6 +140,9 @@ unsafe extern "C" {
     ) -> *mut c_char;
     pub(crate) fn vismae_reducer_prepare(reducer: *mut Reducer, loss: *const c_void) -> *mut c_char;
     pub(crate) fn vismae_reducer_free(reducer: *mut Reducer);
+    pub(crate) fn vismae_reducer_backward(reducer: *const Reducer) -> *mut Backward;
+    pub(crate) fn vismae_backward_waiting_ns(backward: *const Backward) -> i64;
+    pub(crate) fn vismae_backward_free(backward: *mut Backward);
 
     pub(crate) fn vismae_fused_adamw(
         parameters: TensorList<'_>,

@@ -1,7 +1,7 @@
 //! Averaging gradients over ranks while the backward pass runs.
 
 use crate::ffi::{self, Pointers};
-use crate::{AbortHandle, Collective, Membership, ProcessGroup, TensorListError, zero_grad};
+use crate::{AbortHandle, BackwardWatch, Collective, Membership, ProcessGroup, TensorListError, zero_grad};
 use std::num::NonZeroUsize;
 use std::ptr::{self, NonNull};
 use tch::Tensor;
@@ -111,6 +111,12 @@ impl Reducer {
         // SAFETY: the reducer is alive, and the tensor outlives the call.
         unsafe { ffi::check(ffi::vismae_reducer_prepare(self.handle.as_ptr(), ffi::pointer(loss))) }
             .map_err(|reason| self.failed(reason))
+    }
+
+    /// Tells, on any thread, whether this rank still computes in the next backward pass, or is to begin it, or waits for the others.
+    pub fn watch(&self) -> BackwardWatch {
+        // SAFETY: the reducer is alive, and the handle is a new one.
+        unsafe { BackwardWatch::new(ffi::vismae_reducer_backward(self.handle.as_ptr())) }
     }
 
     /// Sets every gradient to zero in place.

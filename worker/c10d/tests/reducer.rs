@@ -5,8 +5,13 @@
 mod ranks;
 
 use std::num::NonZeroUsize;
+use std::sync::Mutex;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
-use vismae_c10d::{AdamWOptions, Collective, FusedAdamW, ProcessGroup, Reducer, ReducerError, clip_grad_norm};
+use vismae_c10d::{
+    AdamWOptions, BackwardWatch, Collective, FusedAdamW, ProcessGroup, Reducer, ReducerError, clip_grad_norm,
+};
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
 const BUCKET: NonZeroUsize = NonZeroUsize::new(64).unwrap();
@@ -85,6 +90,40 @@ fn train(parameters: &[Tensor], reducer: Option<&Reducer>, own: impl Fn(i64) -> 
         optimiser.step(0.02).unwrap();
     }
     values(parameters.iter().map(Tensor::shallow_clone))
+}
+
+#[test]
+fn one_that_waits_for_the_others_in_a_backward_pass_can_be_told_from_one_that_computes() {
+    let (watches, watch) = sync_channel::<BackwardWatch>(1);
+    let watch = Mutex::new(watch);
+    ranks::run(2, |group: &ProcessGroup| {
+        let parameters = parameters();
+        let reducer = Reducer::new(&parameters, group, BUCKET).unwrap();
+        let own = reducer.watch();
+        assert_eq!(own.waiting(), None, "before the first pass");
+        let loss = loss(&parameters, &samples(0, 3));
+        if group.rank() == 0 {
+            watches.send(own.clone()).unwrap();
+        } else {
+            let other = watch.lock().unwrap().recv().unwrap();
+            let began = Instant::now();
+            while other.waiting().is_none() {
+                assert!(began.elapsed() < ranks::TIMEOUT, "it never has its gradients");
+                std::thread::yield_now();
+            }
+            assert_eq!(own.waiting(), None, "its own pass has not begun");
+            let earlier = other.waiting();
+            std::thread::sleep(Duration::from_millis(2));
+            assert!(other.waiting() > earlier, "it waits still");
+        }
+        reducer.backward(&loss).unwrap();
+        assert!(own.waiting().is_some());
+        assert_eq!(reducer.watch().waiting(), None, "it is about to begin another pass");
+        reducer.prepare_for_backward(&loss).unwrap();
+        assert_eq!(own.waiting(), None, "another pass");
+        drop(reducer);
+        assert_eq!(own.waiting(), None, "it outlives the reducer");
+    });
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(super) struct Link {
     inbound: Streaming<CoordinatorMessage>,
     outbound: mpsc::Sender<AgentMessage>,
     heartbeat: Duration,
+    /// The shortest time in one place of a step that counts; none where the coordinator does not ask.
+    stall: Option<Duration>,
 }
 
 impl Link {
@@ -72,12 +74,14 @@ impl Link {
             .await
             .map_err(|_| LinkEnd::Lost(format!("no answer to hello within {WELCOME_TIMEOUT:?}")))??;
         let heartbeat = Duration::from_millis(u64::from(welcome.heartbeat_millis.max(100)));
-        Ok(Self { inbound, outbound, heartbeat })
+        let stall = Some(Duration::from_millis(welcome.stall_millis.into())).filter(|stall| !stall.is_zero());
+        Ok(Self { inbound, outbound, heartbeat, stall })
     }
 
     /// Serves the coordinator until one side ends the stream.
     pub(super) async fn serve(mut self, slots: &mut Slots, shutdown: &CancellationToken) -> LinkEnd {
         metrics::connected(true);
+        slots.watch_for(self.stall);
         let end = match self.exchange(slots, shutdown).await {
             Ok(()) => self.close().await,
             Err(end) => end,

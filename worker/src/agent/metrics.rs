@@ -1,14 +1,16 @@
 //! Every metric an agent exports, with its unit.
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use vismae_core::stall::Phase;
 use vismae_proto::v1::task_event::Event;
-use vismae_proto::v1::{Checkpointed, Progress, TaskEvent};
+use vismae_proto::v1::{Checkpointed, Progress, Pulse, TaskEvent};
 
 const SLOTS: &str = "vismae_agent_slots";
 const TASKS: &str = "vismae_agent_tasks_total";
 const CONNECTED: &str = "vismae_agent_connected";
 const IMAGES_PER_SECOND: &str = "vismae_agent_images_per_second";
 const STEP_SECONDS: &str = "vismae_agent_step_seconds";
+const PHASE_SECONDS: &str = "vismae_agent_phase_seconds_total";
 const LOSS: &str = "vismae_agent_loss";
 const CHECKPOINTS: &str = "vismae_agent_checkpoints_total";
 const CHECKPOINT_BYTES: &str = "vismae_agent_checkpoint_bytes";
@@ -44,6 +46,11 @@ pub(super) fn describe(slots: usize) {
     describe_gauge!(CONNECTED, Unit::Count, "1 while the coordinator's stream is up");
     describe_gauge!(IMAGES_PER_SECOND, Unit::Count, "images per second of the task in a slot, over all its ranks");
     describe_gauge!(STEP_SECONDS, Unit::Seconds, "mean duration of a step of the task in a slot since its last report");
+    describe_counter!(
+        PHASE_SECONDS,
+        Unit::Seconds,
+        "time of the tasks in a slot by what they did in their steps: data, compute, collective or store"
+    );
     describe_gauge!(LOSS, "last loss of the task in a slot");
     describe_counter!(CHECKPOINTS, Unit::Count, "checkpoints committed by first ranks on this worker");
     describe_gauge!(CHECKPOINT_BYTES, Unit::Bytes, "size of the last of them, all shares together");
@@ -58,6 +65,9 @@ pub(super) fn describe(slots: usize) {
     }
     for slot in 0..slots {
         clear(slot as u32);
+        for phase in Phase::ALL {
+            counter!(PHASE_SECONDS, "slot" => slot.to_string(), "phase" => phase.word()).absolute(0);
+        }
     }
     slots_changed(0, slots);
 }
@@ -94,6 +104,25 @@ pub(super) fn progress(slot: u32, progress: &Progress) {
     gauge!(STEP_SECONDS, "slot" => slot.clone()).set(progress.step_seconds);
     if let Some(loss) = progress.loss {
         gauge!(LOSS, "slot" => slot).set(loss);
+    }
+}
+
+/// What one task has been counted with: counters hold whole seconds, and what is left over is in the next one.
+#[derive(Debug, Default)]
+pub(super) struct Spent([u64; Phase::ALL.len()]);
+
+impl Spent {
+    /// Counts what the task has spent since its last pulse.
+    pub(super) fn count(&mut self, slot: u32, pulse: &Pulse) {
+        let seconds = [pulse.data_seconds, pulse.compute_seconds, pulse.collective_seconds, pulse.store_seconds];
+        for ((phase, seconds), counted) in Phase::ALL.into_iter().zip(seconds).zip(&mut self.0) {
+            let seconds = seconds as u64;
+            let more = seconds.saturating_sub(*counted);
+            if more > 0 {
+                counter!(PHASE_SECONDS, "slot" => slot.to_string(), "phase" => phase.word()).increment(more);
+                *counted = seconds;
+            }
+        }
     }
 }
 

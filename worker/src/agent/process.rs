@@ -5,18 +5,19 @@ use std::io;
 use std::net::IpAddr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use vismae_proto::frames::{FrameReader, FrameWriter};
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_event::Event;
-use vismae_proto::v1::{AgentMessage, Cause, Failed, LogLine, Silence, Stopped, TaskCommand, TaskEvent};
+use vismae_proto::v1::{AgentMessage, Cause, Failed, LogLine, Silence, Stalled, Stopped, TaskCommand, TaskEvent};
 
 use super::metrics;
+use super::stalls::StallWatch;
 use crate::cache::CacheOptions;
 
 /// The running program, even when its file has been replaced by a newer build since.
@@ -69,6 +70,7 @@ impl TaskProcess {
         launch: &Launch,
         start: TaskCommand,
         outbound: mpsc::Sender<AgentMessage>,
+        stall: watch::Receiver<Option<Duration>>,
     ) -> io::Result<(Self, impl Future<Output = Ended> + use<>)> {
         let mut child = Command::new(OWN_PROGRAM)
             .arg("task")
@@ -88,7 +90,7 @@ impl TaskProcess {
         let kill = CancellationToken::new();
         let (slot, task) = (launch.slot, start.task.clone());
         let (last, said) = (Mutex::new(None), CancellationToken::new());
-        let served = Served { task: task.clone(), outbound, kill: kill.clone(), last, said };
+        let served = Served { task: task.clone(), slot, outbound, stall, kill: kill.clone(), last, said };
         let serve = async move {
             let last = served.run(child, pipes, start, inbox).await;
             Ended { slot, last }
@@ -146,7 +148,10 @@ enum End {
 /// The supervising side of one process.
 struct Served {
     task: String,
+    slot: u32,
     outbound: mpsc::Sender<AgentMessage>,
+    /// The shortest time in one place of a step that counts.
+    stall: watch::Receiver<Option<Duration>>,
     kill: CancellationToken,
     /// The event that says how the task ended. It counts whatever becomes of the process after it.
     last: Mutex<Option<TaskEvent>>,
@@ -226,6 +231,7 @@ impl Served {
     /// Passes events on until the pipe ends, and keeps the one that says how the task ended.
     async fn hear(&self, mut pipe: FrameReader<ChildStdout>) {
         let mut is_silent = false;
+        let (mut stalls, mut spent) = (StallWatch::default(), metrics::Spent::default());
         loop {
             // Reading can't be taken up again where it was dropped.
             let mut read = std::pin::pin!(pipe.read::<TaskEvent>());
@@ -245,7 +251,25 @@ impl Served {
                 self.pass(silence(true)).await;
             }
             match event {
-                Ok(Some(TaskEvent { event: Some(Event::Pulse(_)), .. })) => {}
+                Ok(Some(TaskEvent { event: Some(Event::Pulse(pulse)), .. })) => {
+                    spent.count(self.slot, &pulse);
+                    let shortest = *self.stall.borrow();
+                    if let Some(stalled) = stalls.hear(Instant::now(), &pulse, shortest) {
+                        let Stalled { over, step, collectives, millis, .. } = stalled;
+                        let phase = stalled.phase().as_str_name();
+                        tracing::warn!(
+                            task = self.task,
+                            over,
+                            phase,
+                            step,
+                            collectives,
+                            millis,
+                            "no progress of the task"
+                        );
+                        let event = Some(Event::Stalled(stalled));
+                        self.pass(TaskEvent { event, ..TaskEvent::default() }).await;
+                    }
+                }
                 Ok(Some(TaskEvent { event: Some(Event::Checkpointed(checkpoint)), .. })) => {
                     metrics::checkpointed(&checkpoint);
                 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use vismae_proto::v1::agent_message::Message;
 use vismae_proto::v1::task_command::Command;
@@ -35,6 +36,8 @@ pub(super) struct Slots {
     unsettled: BTreeMap<String, Unsettled>,
     /// Tasks of which nothing is heard.
     silent: BTreeSet<String>,
+    /// The shortest time in one place of a step that counts; none where nobody asks.
+    stall: watch::Sender<Option<Duration>>,
 }
 
 /// The last word of a task that counts.
@@ -59,7 +62,13 @@ impl Slots {
             ended: VecDeque::new(),
             unsettled: BTreeMap::new(),
             silent: BTreeSet::new(),
+            stall: watch::Sender::new(None),
         }
+    }
+
+    /// How long a task may be in one place of a step before the coordinator hears of it.
+    pub(super) fn watch_for(&self, stall: Option<Duration>) {
+        self.stall.send_replace(stall);
     }
 
     /// Whether nothing runs and nothing is left to tell: every end has been taken in.
@@ -156,7 +165,7 @@ impl Slots {
         }
         let launch = Launch { slot, threads: self.threads, host: self.host, cache: self.cache.clone() };
         tracing::info!(task = command.task, slot, "task starts");
-        let (process, serve) = TaskProcess::start(&launch, command, self.relay.clone())
+        let (process, serve) = TaskProcess::start(&launch, command, self.relay.clone(), self.stall.subscribe())
             .map_err(|error| format!("task process could not be started: {error}"))?;
         self.busy.insert(slot, process);
         self.serving.spawn(serve);

@@ -8,6 +8,7 @@ use tch::nn::VarStore;
 use vismae_c10d::{clip_grad_norm, zero_grad};
 use vismae_core::ids::{Epoch, JobId};
 use vismae_core::spec::{FinetuneSpec, Initialisation};
+use vismae_core::stall::Phase;
 use vismae_shards::loader::{Batch, Dataset, Needs, Start};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::order::{Plan, PlanSpec};
@@ -92,15 +93,16 @@ pub(super) fn fit(
     let mut history = History::default();
 
     loop {
-        let began = Instant::now();
+        let (began, step) = (Instant::now(), history.rows.len() as u64);
+        context.activity.enter(Phase::Data, step);
         let Some(batch) = loader.next().map_err(|error| TaskError::environment_from(&error))? else { break };
         if context.control.is_stopped() {
             return Ok(None);
         }
         let data_seconds = began.elapsed().as_secs_f64();
+        context.activity.enter(Phase::Compute, step);
         let loss = learner.loss(&batch)?;
         let value = loss.double_value(&[]);
-        let step = history.rows.len() as u64;
         check_finite("loss", value, step)?;
         zero_grad(&parameters).map_err(TaskError::while_doing("clearing gradients"))?;
         loss.backward();
@@ -122,14 +124,18 @@ pub(super) fn fit(
             generation: None,
             digest: None,
         });
+        context.activity.stepped(began.elapsed());
         let images = u64::from(batch.global_samples);
         meter.tick(&Tick { done: step + 1, total, epoch: batch.epoch.0, loss: Some(value), images });
         if (step + 1).is_multiple_of(plan.steps_per_epoch()) {
+            // It takes as many batches as there are.
+            context.activity.rest();
             let validation = learner.validate(context, &splits.val)?;
             check_finite("validation loss", validation.loss, step)?;
             history.close_epoch(batch.epoch.0, &validation, variables);
         }
     }
+    context.activity.rest();
     history.finish(variables).map(Some)
 }
 

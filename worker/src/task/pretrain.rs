@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use vismae_c10d::Collective as _;
 use vismae_core::ids::{self, Epoch, WorldSize};
 use vismae_core::spec::PretrainSpec;
+use vismae_core::stall::Phase;
 use vismae_shards::loader::{Dataset, Needs, Start};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::order::{PRETRAIN_WINDOW, Plan, PlanSpec, RowsDigest};
@@ -18,6 +19,7 @@ use super::bookkeeper::{self, Bookkeeper};
 use super::checkpoint::{self, Checkpointer, ShareState};
 use super::error::TaskError;
 use super::group::{Gang, Meeting};
+use super::pace::PaceMeter;
 use super::progress::{ProgressMeter, Tick, seconds_since_1970};
 use super::rank::{Rank, StepError, StepTotals, Votes};
 use super::replica::Replica;
@@ -65,17 +67,21 @@ pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome,
     // Last of all: whoever is up keeps nobody waiting.
     let mut meeting = Meeting::open(context)?;
     loop {
+        context.activity.rest();
         let Some(gang) = meeting.next()? else {
             if let Some(step) = checkpoint::park_alone(context, spec, &replica)? {
                 tracing::info!(step, "kept what it had come to: no other rank is left to go on with");
             }
             return Ok(Outcome::Stopped);
         };
+        context.activity.join(gang.generation, gang.group.world_size());
         if gang.group.rank() == 0 && replica.is_fresh() {
+            context.activity.enter(Phase::Store, replica.step());
             // The others copy what it has found.
             checkpoint::restore(context, spec, &mut replica)?;
         }
-        let left = Rank::new(&gang, &mut replica).and_then(|rank| work.train(rank, &gang, &mut meter));
+        let left =
+            Rank::new(&gang, &mut replica, &context.activity).and_then(|rank| work.train(rank, &gang, &mut meter));
         if let Some(row) = replica.rows().last() {
             meeting.expect_steps_of(Duration::from_secs_f64(row.step_seconds.max(0.0)));
         }
@@ -103,7 +109,7 @@ impl Work<'_> {
 
     /// Takes the steps that are left, in one group, and publishes what they came to.
     fn train(&self, mut rank: Rank<'_>, gang: &Gang, meter: &mut ProgressMeter) -> Result<Leave, StepError> {
-        let control = &self.context.control;
+        let (control, activity) = (&self.context.control, &self.context.activity);
         let (steps, per_epoch) = (self.steps(), self.plan.steps_per_epoch());
         let first = rank.replica().step();
         let is_first_rank = rank.number() == 0;
@@ -113,6 +119,7 @@ impl Work<'_> {
         });
         if let Some(book) = &mut book {
             if first == 0 {
+                activity.enter(Phase::Store, first);
                 // Only who may write at all takes anything back.
                 book.confirm()?;
                 artefacts::retract_results(self.context)?;
@@ -120,7 +127,10 @@ impl Work<'_> {
             }
             meter.begin(first, steps);
         }
-        let lanes = self.plan.lanes_of(ids::Rank(rank.number()), WorldSize(rank.world_size()));
+        let lanes_of = |number| self.plan.lanes_of(ids::Rank(number), WorldSize(rank.world_size()));
+        let lanes = lanes_of(rank.number());
+        let shares = (0..rank.world_size()).map(|number| lanes_of(number).len() as f64).collect();
+        let mut pace = PaceMeter::new(&self.context.reporter, gang.generation, shares);
         let start = Start { epoch: Epoch((first / per_epoch) as u32), step: first % per_epoch };
         let mut loader = data::planned(self.context, &self.dataset, &self.plan, lanes, (start, self.spec.epochs))?;
         let mut planned = self.digests(start);
@@ -130,6 +140,7 @@ impl Work<'_> {
         let mut step_began = Instant::now();
         loop {
             let waited_from = Instant::now();
+            activity.enter(Phase::Data, rank.replica().step());
             let Some(batch) = loader.next().map_err(|error| TaskError::environment_from(&error))? else { break };
             let data_seconds = waited_from.elapsed().as_secs_f64();
             let (epoch, samples, step) = (batch.epoch, batch.global_samples, rank.replica().step());
@@ -143,7 +154,9 @@ impl Work<'_> {
             };
             let (is_stopping, is_leaving) = (votes.stopping > 0, votes.leaving > 0);
             let planned = planned.next().unwrap_or_default();
-            let StepTotals { loss, gradient_norm, learning_rate, votes, digest } = rank.step(&batch, planned, votes)?;
+            let StepTotals { loss, gradient_norm, learning_rate, votes, digest, own_seconds } =
+                rank.step(&batch, planned, votes)?;
+            let took = step_began.elapsed();
             rank.replica_mut().push(StepRow {
                 step,
                 epoch: epoch.0,
@@ -152,20 +165,24 @@ impl Work<'_> {
                 gradient_norm,
                 samples,
                 data_seconds,
-                step_seconds: step_began.elapsed().as_secs_f64(),
+                step_seconds: took.as_secs_f64(),
                 time: seconds_since_1970(),
                 generation: Some(gang.generation.0),
                 digest: Some(digest),
             });
             // What follows counts for the next step: a checkpoint that stalls the loop shows.
             step_began = Instant::now();
+            activity.stepped(took);
             if let Some(book) = &mut book {
+                pace.step(took.as_secs_f64(), own_seconds);
                 book.look()?;
                 let images = u64::from(samples);
                 meter.tick(&Tick { done: step + 1, total: steps, epoch: epoch.0, loss: Some(loss), images });
             }
             // Whoever has taken the last step publishes.
             let is_parked = votes.stopping == rank.world_size() && step + 1 < steps;
+            let all_stored = votes.stored == rank.world_size();
+            activity.enter(place_after(is_parked, all_stored), step + 1);
             let finished = match is_parked {
                 true => checkpoints.park(&rank)?,
                 false => checkpoints.after_step(&rank, (votes.stored, votes.lost))?,
@@ -186,10 +203,21 @@ impl Work<'_> {
             is_stop_told = is_stopping;
         }
         if let Some(book) = &mut book {
+            activity.enter(Phase::Store, rank.replica().step());
             self.publish(&rank, gang, book)?;
         }
         // Whoever has the weights stays until they are kept: the first rank may die while it writes them.
         rank.meet()?;
         Ok(Leave::Done)
+    }
+}
+
+/// Where a rank is after a step: it keeps all that it has come to, or the ranks exchange receipts of what they have kept, or it may copy
+/// what is to be kept next.
+fn place_after(is_parked: bool, all_stored: bool) -> Phase {
+    match (is_parked, all_stored) {
+        (true, _) => Phase::Store,
+        (false, true) => Phase::Collective,
+        (false, false) => Phase::Compute,
     }
 }

@@ -1,14 +1,17 @@
 //! One rank's share of a training step: forward, averaged backward, clip, update, and agreement with its peers.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use tch::{Device, Kind, Tensor};
 use vismae_c10d::{Collective, Reducer, clip_grad_norm};
+use vismae_core::stall::Phase;
 use vismae_model::loss::share_of_batch;
 use vismae_model::{Mode, mask};
 use vismae_shards::loader::Batch;
 use vismae_shards::order::RowsDigest;
 
+use super::activity::Activity;
 use super::batch::TensorBatch;
 use super::error::TaskError;
 use super::group::Gang;
@@ -26,6 +29,9 @@ pub(super) struct Rank<'a> {
     reducer: Reducer,
     gang: &'a Gang,
     replica: &'a mut Replica,
+    activity: &'a Activity,
+    /// The time of its own that the others have been told of.
+    told: Duration,
 }
 
 /// What one step came to, over all ranks.
@@ -39,6 +45,8 @@ pub(super) struct StepTotals {
     pub(super) votes: Votes,
     /// Of the rows that all ranks together have taken.
     pub(super) digest: RowsDigest,
+    /// Time of its own that each rank has taken for the step: since it had its gradients in the one before, and outside of collectives.
+    pub(super) own_seconds: Vec<f64>,
 }
 
 /// What ranks tell each other with each step: how many of them it is so for.
@@ -89,7 +97,8 @@ pub(super) fn broken(error: impl std::fmt::Display) -> StepError {
 
 impl<'a> Rank<'a> {
     /// Makes the replica equal to those of all other ranks, and hooks its gradients to the group.
-    pub(super) fn new(gang: &'a Gang, replica: &'a mut Replica) -> Result<Self, StepError> {
+    pub(super) fn new(gang: &'a Gang, replica: &'a mut Replica, activity: &'a Activity) -> Result<Self, StepError> {
+        activity.enter(Phase::Collective, replica.step());
         let copied = replica.level(&gang.group, gang.generation).map_err(|error| match error {
             LevelError::NobodyWhole | LevelError::OtherCorpus { .. } => {
                 StepError::Task(TaskError::environment(error.to_string()))
@@ -102,7 +111,7 @@ impl<'a> Rank<'a> {
             None => tracing::info!(%generation, step, "level with all ranks"),
         }
         let reducer = Reducer::new(&replica.parameters, &gang.group, BUCKET_BYTES).map_err(broken)?;
-        Ok(Self { reducer, gang, replica })
+        Ok(Self { reducer, gang, replica, activity, told: activity.own() })
     }
 
     pub(super) fn number(&self) -> u32 {
@@ -128,6 +137,7 @@ impl<'a> Rank<'a> {
 
     /// Waits until every rank has come here.
     pub(super) fn meet(&self) -> Result<(), StepError> {
+        self.activity.enter(Phase::Collective, self.replica.step());
         self.gang.group.barrier().map_err(broken)
     }
 
@@ -139,15 +149,21 @@ impl<'a> Rank<'a> {
     pub(super) fn step(&mut self, batch: &Batch, planned: RowsDigest, votes: Votes) -> Result<StepTotals, StepError> {
         let world_size = self.world_size();
         let replica = &mut *self.replica;
+        self.activity.compute(replica.step(), self.reducer.watch());
         let tensors = TensorBatch::new(batch, replica.seed, batch.epoch, replica.device);
         let hidden = mask::draw(&tensors.keys, replica.model.config(), replica.device);
         let loss = replica.model.forward(&tensors.images, &hidden, Mode::Train { keys: &tensors.keys }).loss();
         let share = share_of_batch(batch.len(), batch.global_samples as usize, world_size);
         self.reducer.zero_grad().map_err(TaskError::while_doing("clearing gradients"))?;
         self.reducer.backward(&(&loss * share)).map_err(broken)?;
+        self.activity.enter(Phase::Collective, replica.step());
 
         let taken = RowsDigest::of(batch.epoch, batch.step, &batch.rows);
-        let own = [&[0.0][..], &votes.parts(), &taken.parts()].concat();
+        let mut times = vec![0.0; world_size as usize];
+        let own_time = self.activity.own();
+        times[self.gang.group.rank() as usize] = (own_time - self.told).as_secs_f64();
+        self.told = own_time;
+        let own = [&[0.0][..], &votes.parts(), &taken.parts(), &times].concat();
         let totals = Tensor::from_slice(&own).to_device(replica.device);
         totals.get(0).copy_(&(loss.detach().to_kind(Kind::Double) * batch.len() as f64));
         self.gang.group.all_reduce_sum(&totals).map_err(broken)?;
@@ -156,6 +172,8 @@ impl<'a> Rank<'a> {
         let loss = totals[0] / f64::from(batch.global_samples.max(1));
         let votes = Votes::from_sums(std::array::from_fn(|part| totals[1 + part]));
         let digest = RowsDigest::from_sums(std::array::from_fn(|part| totals[1 + Votes::PARTS + part]));
+        let own_seconds = totals[1 + Votes::PARTS + RowsDigest::PARTS..].to_vec();
+        self.activity.enter(Phase::Compute, replica.step());
         check_rows(digest, planned, replica.step())?;
         check_finite("loss", loss, replica.step())?;
 
@@ -164,7 +182,7 @@ impl<'a> Rank<'a> {
             .map_err(TaskError::while_doing("clipping gradients"))?;
         check_finite("gradient norm", gradient_norm, replica.step())?;
         replica.optimiser.step(learning_rate).map_err(TaskError::while_doing("updating weights"))?;
-        Ok(StepTotals { loss, gradient_norm, learning_rate, votes, digest })
+        Ok(StepTotals { loss, gradient_norm, learning_rate, votes, digest, own_seconds })
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use vismae_proto::frames::BlockingWriter;
+use vismae_proto::v1::TaskEvent;
 use vismae_proto::v1::task_event::Event;
-use vismae_proto::v1::{Pulse, TaskEvent};
+
+use super::activity::Activity;
 
 /// Time between two signs of life.
 const PULSE: Duration = Duration::from_secs(1);
@@ -22,12 +24,12 @@ impl Reporter {
         Self { pipe: Arc::new(Mutex::new(BlockingWriter::new(stdout()))) }
     }
 
-    /// Says from now on that this process runs, whatever its other threads wait for.
-    pub(super) fn keep_a_pulse(&self) {
-        let reporter = self.clone();
+    /// Says from now on that this process runs, and where the thread that computes is, whatever that waits for.
+    pub(super) fn keep_a_pulse(&self, activity: &Activity) {
+        let (reporter, activity) = (self.clone(), activity.clone());
         std::thread::spawn(move || {
             loop {
-                reporter.send(Event::Pulse(Pulse {}));
+                reporter.send(Event::Pulse(activity.pulse()));
                 std::thread::sleep(PULSE);
             }
         });
