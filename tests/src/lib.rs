@@ -9,4 +9,5 @@ pub mod clients;
 pub mod cluster;
 pub mod deploy;
 pub mod faults;
+pub mod freeze;
 pub mod proxy;
