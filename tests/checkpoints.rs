@@ -1,20 +1,26 @@
 //! Pre-trainings that lose every rank at once, or are parked, and go on from what they have kept: real processes, real files.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use vismae_tests::cluster::{
-    Process, binary, command, descendants, free_port, kill, quick_job, succeed, vismae, wait_for,
+    Process, binary, command, descendants, files_under, free_port, kill, quick_job, scrape, succeed, vismae, wait_for,
 };
+use vismae_tests::disk::with_disk;
 
 /// A pre-training of two ranks, with a checkpoint each ten steps.
-fn job_file(folder: &Path, name: &str) -> String {
-    quick_job(folder, name, "epochs = 120\nlanes = 4\nslots = 2\ncheckpoints = { every = 10, latest = 3 }")
+fn job_file(folder: &Path, name: &str, epochs: u32) -> String {
+    let checkpoints = "checkpoints = { every = 10, latest = 3 }";
+    quick_job(folder, name, &format!("epochs = {epochs}\nlanes = 4\nslots = 2\n{checkpoints}"))
 }
 
 fn agent(folder: &Path, name: &str, url: &str) -> Process {
-    let mut agent = std::process::Command::new(binary("vismae-worker"));
+    let mut agent = Command::new(binary("vismae-worker"));
     agent.args(["agent", "--name", name, "--threads", "1", "--device", "cpu", "--coordinator", url, "--slots", "1"]);
     Process::start_logged(agent, &folder.join(format!("{name}.log")))
 }
@@ -29,7 +35,7 @@ fn says(arguments: &[&str]) -> Value {
 fn a_run_that_loses_every_rank_goes_on_from_its_last_whole_checkpoint_to_the_same_bits() {
     let folder = TempDir::new().unwrap();
     succeed(&["phantom", &folder.path().join("phantom").to_string_lossy(), "--size", "10"]);
-    let (calm, wild) = (job_file(folder.path(), "calm"), job_file(folder.path(), "wild"));
+    let (calm, wild) = (job_file(folder.path(), "calm", 120), job_file(folder.path(), "wild", 120));
     let store = folder.path().join("wild").to_string_lossy().into_owned();
     let kept = |what: &str| says(&["checkpoints", what, "wild.pretrain", "--store", &store]);
     let last = || kept("list").as_array().and_then(|all| all.last().cloned()).unwrap_or_default();
@@ -104,4 +110,105 @@ fn a_run_that_loses_every_rank_goes_on_from_its_last_whole_checkpoint_to_the_sam
     let gone = says(&["checkpoints", "gc", "wild.pretrain", "--latest", "1", "--store", &store]);
     assert_eq!(gone["retired"].as_array().map(Vec::len), Some(2), "{gone:#}");
     assert_eq!(kept("verify").as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_run_that_finds_all_its_checkpoints_damaged_stops_and_names_them() {
+    let folder = TempDir::new().unwrap();
+    succeed(&["phantom", &folder.path().join("phantom").to_string_lossy(), "--size", "10"]);
+    let job = job_file(folder.path(), "rotten", 600);
+    let store = folder.path().join("rotten").to_string_lossy().into_owned();
+    let kept = || says(&["checkpoints", "list", "rotten.pretrain", "--store", &store]);
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let at = ["--coordinator", url.as_str()];
+    let up = command(&["up", "--listen", url.trim_start_matches("http://")]);
+    let _up = Process::start_logged(up, &folder.path().join("up.log"));
+    wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());
+    let _agents = [agent(folder.path(), "first", &url), agent(folder.path(), "second", &url)];
+    succeed(&[&["submit", job.as_str()][..], &at].concat());
+    wait_for("two checkpoints", || kept().as_array().is_some_and(|all| all.len() > 1));
+    succeed(&[&["suspend", "rotten"][..], &at].concat());
+    wait_for("its end", || says(&[&["jobs"][..], &at].concat())[0]["state"] == "suspended");
+    let folders: Vec<String> =
+        kept().as_array().unwrap().iter().map(|kept| kept["folder"].as_str().unwrap().to_owned()).collect();
+    for kept in &folders {
+        let record = Path::new(&store).join(kept).join("steps.csv");
+        assert!(record.exists());
+        std::fs::write(record, "step").unwrap();
+    }
+    succeed(&[&["resume", "rotten"][..], &at].concat());
+    wait_for("the end of the run", || says(&[&["jobs"][..], &at].concat())[0]["state"] == "failed");
+    let explained = says(&[&["explain", "rotten.pretrain"][..], &at].concat()).to_string();
+    for kept in &folders {
+        assert!(explained.contains(&format!("{kept}/steps.csv` has 4 bytes")), "{kept}: {explained}");
+    }
+    assert!(explained.contains("does not begin anew by itself"), "{explained}");
+
+    let gone = says(&["checkpoints", "gc", "rotten.pretrain", "--damaged", "--store", &store]);
+    assert_eq!(gone["retired"].as_array().map(Vec::len), Some(folders.len()), "{gone:#}");
+    assert_eq!(kept().as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn training_goes_on_without_checkpoints_while_the_disk_is_full_and_with_them_after() {
+    let folder = TempDir::new().unwrap();
+    succeed(&["phantom", &folder.path().join("phantom").to_string_lossy(), "--size", "10"]);
+    let job = job_file(folder.path(), "full", 600);
+    let disk = folder.path().join("full");
+    std::fs::create_dir(&disk).unwrap();
+    let Some(mut agent) = with_disk(&disk, "24m", &binary("vismae-worker")) else { return };
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let (at, admin) = (["--coordinator", url.as_str()], free_port());
+    let up = command(&["up", "--listen", url.trim_start_matches("http://")]);
+    let _up = Process::start_logged(up, &folder.path().join("up.log"));
+    wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());
+    agent.args(["agent", "--name", "node", "--threads", "1", "--device", "cpu", "--coordinator", &url, "--slots", "2"]);
+    agent.args(["--admin", &format!("127.0.0.1:{admin}")]);
+    let agent = Process::start_logged(agent, &folder.path().join("node.log"));
+    wait_for("the worker", || TcpStream::connect(("127.0.0.1", admin)).is_ok());
+    // What that process sees under the path.
+    let disk = Path::new("/proc").join(agent.id().to_string()).join("root").join(disk.strip_prefix("/").unwrap());
+    let store = disk.to_string_lossy().into_owned();
+    let counted = |name: &str| -> u64 {
+        let metrics = scrape(admin, "/metrics");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or(0)
+    };
+    let committed = || counted("vismae_agent_checkpoints_total");
+    let failed = || counted("vismae_agent_checkpoints_failed_total");
+    let done = || says(&[&["jobs"][..], &at].concat())[0]["jobs"][1]["progress"]["done"].as_u64().unwrap_or(0);
+    succeed(&[&["submit", job.as_str()][..], &at].concat());
+    wait_for("some checkpoints", || committed() >= 3);
+
+    // Whatever is left of the disk, another takes.
+    let filler = disk.join("filler");
+    let mut file = File::create(&filler).unwrap();
+    let piece = vec![0; 1 << 12];
+    wait_for("two checkpoints that are not", || {
+        while file.write_all(&piece).is_ok() {}
+        failed() >= 2
+    });
+    let (before, step) = (committed(), done());
+    wait_for("further steps", || {
+        while file.write_all(&piece).is_ok() {}
+        done() >= step + 30
+    });
+    assert_eq!(committed(), before);
+    let kept = || says(&["checkpoints", "verify", "full.pretrain", "--store", &store]);
+    assert!(kept().as_array().unwrap().iter().all(|kept| kept["damages"] == Value::Array(vec![])), "{:#}", kept());
+
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    wait_for("checkpoints", || committed() > before + 1);
+    let watched = vismae(&[&["watch", "full"][..], &at].concat());
+    assert_eq!(watched.status.code(), Some(0), "{}", String::from_utf8_lossy(&watched.stderr));
+    assert_eq!(says(&["audit", "full.pretrain", "--store", &store])["exact"], true);
+    // Nothing is left of those that failed, listed or not.
+    let of = |kept: &Value| kept["folder"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let named: Vec<String> = kept().as_array().unwrap().iter().map(of).collect();
+    let checkpoints = disk.join("runs/full.pretrain/checkpoints");
+    let found = files_under(&checkpoints);
+    let strays: Vec<&String> =
+        found.iter().filter(|file| file.contains('#') || !named.iter().any(|name| file.contains(name))).collect();
+    assert!(strays.is_empty(), "{strays:?} beside {named:?}");
 }

@@ -4,13 +4,15 @@ mod audit;
 mod checkpoints;
 mod ledger;
 mod paths;
+mod publish;
 mod results;
 mod steps;
 
 pub use audit::{Audit, AuditError, EpochAudit, Finding, audit};
-pub use checkpoints::{Damage, Kept, Retention, clear, committed, orphans, remove, surplus, verify};
-pub use ledger::{Begin, Checkpoint, CommittedFile, End, Entry, Group, Ledger, LedgerError, Record, Retire};
+pub use checkpoints::{Kept, Retention, committed, orphans, remove, surplus, tidy, verify};
+pub use ledger::{Begin, Checkpoint, CommittedFile, Damage, End, Entry, Group, Ledger, LedgerError, Record, Retire};
 pub use paths::{RunNumber, RunPaths};
+pub use publish::{Artefact, publish};
 pub use results::{
     ClassCurve, ClassifyResults, EpochLoss, Overlay, PretrainResults, Reconstruction, Results, SegmentResults,
 };

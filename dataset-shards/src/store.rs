@@ -5,17 +5,21 @@ mod retry;
 mod settings;
 
 use std::fmt;
+use std::io;
+use std::path::Path as Folder;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{GetResult, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use retry::retried;
 
 pub use open::OpenStoreError;
-use open::Writes;
+
+/// Objects removed at the same time.
+const CONCURRENT_DELETES: usize = 16;
 
 /// Why reading or writing an object failed.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +35,7 @@ pub enum StoreError {
     /// The store refused, or could not be reached.
     #[error("could not {operation} `{path}` in `{store}`")]
     Failed {
-        /// What was tried: `read`, `write`, `list` or `delete`.
+        /// What was tried: `read`, `write`, `copy`, `list` or `delete`.
         operation: &'static str,
         /// The object or prefix.
         path: String,
@@ -58,6 +62,10 @@ pub enum PutOutcome {
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<dyn ObjectStore>,
+    /// The same, where a write to a folder has been done once its disk has it.
+    synced: Arc<dyn ObjectStore>,
+    /// Where a folder lies on this machine.
+    folder: Option<Arc<Folder>>,
     url: Arc<str>,
     patience: Duration,
 }
@@ -85,27 +93,27 @@ impl Store {
     /// [`OpenStoreError`] when the URL has another scheme, or the folder or bucket cannot be used. No bucket is asked for
     /// anything yet.
     pub fn open(url: &str) -> Result<Self, OpenStoreError> {
-        Self::open_with(url, Writes::Cached)
+        let open::Opened { inner, synced, folder, url, patience } = open::open(url)?;
+        Ok(Self { inner, synced, folder, url: url.into(), patience })
     }
 
-    /// As [`Store::open`], for what must outlive a loss of power: a write to a folder has been done once its disk has it. Buckets
-    /// always keep what they acknowledge.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn open_synced(url: &str) -> Result<Self, OpenStoreError> {
-        Self::open_with(url, Writes::Synced)
-    }
-
-    fn open_with(url: &str, writes: Writes) -> Result<Self, OpenStoreError> {
-        let open::Opened { inner, url, patience } = open::open(url, writes)?;
-        Ok(Self { inner, url: url.into(), patience })
+    /// The same store, for what must outlast a loss of power: a write to a folder has been done once its disk has the object and the
+    /// name of it. Buckets always keep what they acknowledge.
+    #[must_use]
+    pub fn synced(&self) -> Self {
+        Self { inner: Arc::clone(&self.synced), ..self.clone() }
     }
 
     /// A handle on a store of a test's own making.
     #[cfg(test)]
     pub(crate) fn over(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, url: "test://".into(), patience: Duration::ZERO }
+        Self { synced: Arc::clone(&inner), inner, folder: None, url: "test://".into(), patience: Duration::ZERO }
+    }
+
+    /// As [`Store::over`], with another one for what must outlast a loss of power.
+    #[cfg(test)]
+    pub(crate) fn over_both(inner: Arc<dyn ObjectStore>, synced: Arc<dyn ObjectStore>) -> Self {
+        Self { synced, ..Self::over(inner) }
     }
 
     /// The URL it was opened by; a plain path comes back as a `file://` URL.
@@ -170,6 +178,17 @@ impl Store {
         Ok(if same { PutOutcome::AlreadyWritten } else { PutOutcome::AlreadyExists })
     }
 
+    /// Makes an object equal to another, replacing what was there, without its bytes coming here: a bucket copies it by itself, and a
+    /// folder gives the same file a second name.
+    ///
+    /// # Errors
+    /// [`StoreError`]; buckets copy so many bytes only (5 GiB on S3).
+    pub async fn copy(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        let (source, target) = (Path::from(from), Path::from(to));
+        let copied = retried(self.patience, || self.inner.copy(&source, &target));
+        copied.await.map_err(|error| self.failed("copy", from, error))
+    }
+
     /// Every object under a folder, however deep, sorted by path.
     ///
     /// # Errors
@@ -220,6 +239,26 @@ impl Store {
         match retried(self.patience, || self.inner.delete(&location)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(self.failed("delete", path, error)),
+        }
+    }
+
+    /// Removes every object under a folder; on a disk also the folder itself, with what broken writes have left in it.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub async fn remove_folder(&self, prefix: &str) -> Result<(), StoreError> {
+        let paths = self.list(prefix).await?;
+        let deletes = stream::iter(paths.iter().map(Ok));
+        deletes.try_for_each_concurrent(CONCURRENT_DELETES, |path| self.delete(path)).await?;
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let on_disk = folder.join(Path::from(prefix).as_ref());
+        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(on_disk)).await;
+        match removed.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let source = object_store::Error::Generic { store: "folder", source: error.into() };
+                Err(self.failed("delete", prefix, source))
+            }
+            _ => Ok(()),
         }
     }
 

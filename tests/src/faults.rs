@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::header::RANGE;
-use hyper::{Method, Request};
+use hyper::{Method, Request, Uri};
 
 /// Something that goes wrong with one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +61,19 @@ pub struct Rule {
     pub fault: Fault,
 }
 
+/// A request that is never answered: whoever asks is killed meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// The request's method.
+    pub method: &'static str,
+    /// A part of its path and query.
+    pub path: &'static str,
+    /// A part of its body.
+    pub says: &'static str,
+    /// Whether the server does as it is asked.
+    pub is_done: bool,
+}
+
 /// Decides what goes wrong with each request. Concurrent requests may come in any order: what a request meets depends on its
 /// own line and how often it came before.
 #[derive(Debug)]
@@ -68,12 +82,43 @@ pub struct Faults {
     rules: Vec<Rule>,
     seen: Mutex<BTreeMap<String, u32>>,
     met: Mutex<BTreeMap<Fault, u32>>,
+    hold: Mutex<Option<Hold>>,
+    held: AtomicBool,
 }
 
 impl Faults {
     /// The first rule that a request meets decides; shares of several rules add up.
     pub fn new(seed: u64, rules: Vec<Rule>) -> Self {
-        Self { seed, rules, seen: Mutex::default(), met: Mutex::default() }
+        let (hold, held) = (Mutex::default(), AtomicBool::new(false));
+        Self { seed, rules, seen: Mutex::default(), met: Mutex::default(), hold, held }
+    }
+
+    /// Holds the next request of this kind, instead of any that was to be held before.
+    ///
+    /// # Panics
+    /// When another thread did.
+    pub fn hold(&self, hold: Hold) {
+        self.held.store(false, Ordering::SeqCst);
+        *self.hold.lock().expect("nobody panicked") = Some(hold);
+    }
+
+    /// Whether it is held by now, and done where it was to be done.
+    pub fn is_held(&self) -> bool {
+        self.held.load(Ordering::SeqCst)
+    }
+
+    /// Whether a request is the one to be held, which no other is after it.
+    pub(crate) fn takes_hold(&self, method: &Method, uri: &Uri, body: &[u8]) -> Option<Hold> {
+        let mut hold = self.hold.lock().expect("nobody panicked");
+        let is_it = |hold: &mut Hold| {
+            let body = String::from_utf8_lossy(body);
+            hold.method == method.as_str() && uri.to_string().contains(hold.path) && body.contains(hold.says)
+        };
+        hold.take_if(is_it)
+    }
+
+    pub(crate) fn note_held(&self) {
+        self.held.store(true, Ordering::SeqCst);
     }
 
     /// The fault that a request meets, which is counted.

@@ -8,6 +8,7 @@ pub mod chaos;
 pub mod clients;
 pub mod cluster;
 pub mod deploy;
+pub mod disk;
 pub mod faults;
 pub mod freeze;
 pub mod proxy;

@@ -98,6 +98,13 @@ async fn answer(
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let ask = || forward(Request::from_parts(head.clone(), Full::new(body.clone())), upstream);
+    if let Some(hold) = faults.takes_hold(&head.method, &head.uri, &body) {
+        if hold.is_done {
+            ask().await?.swallow().await?;
+        }
+        faults.note_held();
+        return std::future::pending().await;
+    }
     match fault {
         Some(Fault::Status(status)) => {
             let said = Full::from("<Error><Code>SlowDown</Code><Message>injected</Message></Error>");

@@ -6,6 +6,7 @@ mod corpus;
 mod figures;
 mod peers;
 mod table;
+mod training;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -27,6 +28,10 @@ pub(crate) enum Bench {
     Corpus(corpus::Options),
     /// What a coordinator holds, and how quickly it answers
     Coordinator(coordinator::Options),
+    /// How long a training stands still for a checkpoint
+    Checkpoint(training::CheckpointOptions),
+    /// What of a step is neither data nor training
+    Protocol(training::ProtocolOptions),
 }
 
 /// How figures are printed.
@@ -41,6 +46,8 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Corpus(options) => corpus::run(options),
         Bench::Coordinator(options) => coordinator::run(options),
+        Bench::Checkpoint(options) => training::checkpoint(options),
+        Bench::Protocol(options) => training::protocol(options),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use vismae_core::ids::{Generation, JobId};
 use vismae_shards::runs::{
-    Damage, Kept, Ledger, Retention, RunNumber, RunPaths, clear, committed, orphans, remove, surplus, verify,
+    Damage, Kept, Ledger, Retention, RunNumber, RunPaths, committed, orphans, remove, surplus, verify,
 };
 use vismae_shards::store::Store;
 
@@ -51,6 +51,9 @@ enum What {
         /// Those stay that are not older, as `12h`
         #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
         younger_than: Option<Duration>,
+        /// Instead of all that, those go that are damaged, all of them: a run with none left begins anew
+        #[arg(long, conflicts_with_all = ["latest", "best", "younger_than"])]
+        damaged: bool,
         /// Only say what would go
         #[arg(long)]
         dry_run: bool,
@@ -121,29 +124,45 @@ pub(super) async fn run(options: Options, format: Format) -> Result<(), Failure>
             let is_whole = views.iter().all(|view| view.damages.as_ref().is_some_and(Vec::is_empty));
             if is_whole { Ok(()) } else { Err(Failure::silent(Exit::WorkFailed)) }
         }
-        What::Gc { run, latest, best, younger_than, dry_run } => {
+        What::Gc { run, latest, best, younger_than, damaged, dry_run } => {
             let run = Run::open(store, &run).await?;
             let retention = Retention { latest: latest as usize, best: best as usize, younger_than };
-            let view = collect(run, retention, dry_run).await?;
+            let going = if damaged { damaged_of(&run).await? } else { surplus_of(&run, retention).await? };
+            let view = collect(run, going, dry_run).await?;
             format.result(&view, show_gc)
         }
     }
 }
 
-/// Removes what is not to be kept, once the latest has been read back and is whole.
-async fn collect(mut run: Run, retention: Retention, dry_run: bool) -> Result<GcView, Failure> {
+/// The folders of the checkpoints that are not what was committed.
+async fn damaged_of(run: &Run) -> Result<Vec<String>, Failure> {
+    let mut damaged = Vec::new();
+    for Kept { checkpoint, .. } in committed(&run.ledger) {
+        if !verify(&run.store, &checkpoint).await.or_fail(Exit::WorkFailed)?.is_empty() {
+            damaged.push(checkpoint.folder);
+        }
+    }
+    Ok(damaged)
+}
+
+/// The folders of those that no rule keeps, once the latest has been read back and is whole.
+async fn surplus_of(run: &Run, retention: Retention) -> Result<Vec<String>, Failure> {
     let kept = committed(&run.ledger);
     let retired: Vec<String> =
         surplus(&kept, retention, SystemTime::now()).iter().map(|kept| kept.checkpoint.folder.clone()).collect();
     if let Some(latest) = kept.last().filter(|_| !retired.is_empty()) {
         let damages = verify(&run.store, &latest.checkpoint).await.or_fail(Exit::WorkFailed)?;
-        if let Some(Damage { path, message }) = damages.first() {
+        if let Some(damage) = damages.first() {
             let step = latest.checkpoint.step;
-            let message =
-                format!("the latest checkpoint, of step {step}, is damaged (`{path}` {message}): nothing was removed");
+            let message = format!("the latest checkpoint, of step {step}, is damaged ({damage}): nothing was removed");
             return Err(Failure::new(Exit::WorkFailed, message));
         }
     }
+    Ok(retired)
+}
+
+/// Removes these, and what uploads have left.
+async fn collect(mut run: Run, retired: Vec<String>, dry_run: bool) -> Result<GcView, Failure> {
     let newest = run.ledger.records().iter().map(|record| record.generation).max().unwrap_or(0);
     if !dry_run {
         let writer = (Generation(newest), "vismae checkpoints gc");
@@ -152,7 +171,7 @@ async fn collect(mut run: Run, retention: Retention, dry_run: bool) -> Result<Gc
     let orphans = orphans(&run.store, &run.paths, run.number, &run.ledger).await.or_fail(Exit::WorkFailed)?;
     if !dry_run {
         for folder in &orphans {
-            clear(&run.store, folder).await.or_fail(Exit::WorkFailed)?;
+            run.store.remove_folder(folder).await.or_fail(Exit::WorkFailed)?;
         }
     }
     Ok(GcView { dry_run, retired, orphans })

@@ -158,7 +158,7 @@ async fn wait_in_line(admin: SocketAddr, state: &Store) -> Result<(), Failure> {
 fn open_state(state: &str) -> Result<Store, Failure> {
     let url = locate_store(state, Path::new(""))
         .map_err(|message| Failure::new(Exit::Usage, format!("`--state` {message}")))?;
-    Store::open_synced(&url).or_fail(Exit::Usage)
+    Ok(Store::open(&url).or_fail(Exit::Usage)?.synced())
 }
 
 fn describe(view: &UpView) -> String {

@@ -3,16 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use futures::{TryStreamExt as _, stream};
 use vismae_core::ids::Generation;
 
-use super::ledger::{Checkpoint, Entry, Ledger, LedgerError, Retire};
+use super::ledger::{Checkpoint, Damage, Entry, Ledger, LedgerError, Retire};
 use super::paths::{RunNumber, RunPaths};
-use crate::manifest::ContentHash;
 use crate::store::{Store, StoreError};
-
-/// Files removed at the same time.
-const CONCURRENT_DELETES: usize = 16;
 
 /// A checkpoint that was committed, and has not been retired since.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,15 +29,6 @@ pub struct Retention {
     pub best: usize,
     /// Those not older than this.
     pub younger_than: Option<Duration>,
-}
-
-/// A file of a checkpoint that is not what was committed.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Damage {
-    /// The file.
-    pub path: String,
-    /// What was found and what was expected.
-    pub message: String,
 }
 
 /// The checkpoints of a run, the latest last.
@@ -69,18 +55,7 @@ pub fn committed(ledger: &Ledger) -> Vec<Kept> {
 pub async fn verify(store: &Store, checkpoint: &Checkpoint) -> Result<Vec<Damage>, StoreError> {
     let mut damages = Vec::new();
     for file in checkpoint.files() {
-        let message = match store.get(&file.path).await {
-            Ok(bytes) if bytes.len() as u64 != file.bytes => {
-                format!("has {} bytes, expected {}", bytes.len(), file.bytes)
-            }
-            Ok(bytes) if ContentHash::of(&bytes) != file.blake3 => {
-                format!("has another hash than {}", file.blake3)
-            }
-            Ok(_) => continue,
-            Err(StoreError::NotFound { .. }) => "is missing".to_owned(),
-            Err(error) => return Err(error),
-        };
-        damages.push(Damage { path: file.path.clone(), message });
+        damages.extend(file.read(store).await?.err());
     }
     Ok(damages)
 }
@@ -117,9 +92,41 @@ pub async fn remove(
     }
     ledger.append(generation, task, Entry::Retire(Retire { folders: folders.clone() })).await?;
     for folder in folders {
-        clear(store, &folder).await?;
+        store.remove_folder(&folder).await?;
     }
     Ok(())
+}
+
+/// After a commit: removes the checkpoints that no rule keeps, and what uploads have left that were given up. Gives the damage of the
+/// latest where it does not read back as it was written: then none is retired.
+///
+/// What is removed can't be read again, so the latest is downloaded whole for each commit that retires another one, by the first rank and
+/// behind the back of the loop. The hash that a store keeps itself would cost less, and prove less: that it took the bytes, not that it
+/// gives them.
+///
+/// # Errors
+/// [`LedgerError`]; what was written stays written.
+pub async fn tidy(
+    store: &Store,
+    ledger: &mut Ledger,
+    (paths, run): (&RunPaths, RunNumber),
+    writer: (Generation, &str),
+    retention: Retention,
+) -> Result<Option<Damage>, LedgerError> {
+    let kept = committed(ledger);
+    let gone = surplus(&kept, retention, SystemTime::now());
+    let mut damage = None;
+    if let Some(latest) = kept.last().filter(|_| !gone.is_empty()) {
+        damage = verify(store, &latest.checkpoint).await?.into_iter().next();
+        if damage.is_none() {
+            let folders = gone.iter().map(|kept| kept.checkpoint.folder.clone()).collect();
+            remove(store, ledger, writer, folders).await?;
+        }
+    }
+    for folder in orphans(store, paths, run, ledger).await? {
+        store.remove_folder(&folder).await?;
+    }
+    Ok(damage)
 }
 
 /// The folders of checkpoints that no commit names: of uploads that were not finished, or that have been retired. Those that may be
@@ -147,22 +154,15 @@ pub async fn orphans(
         let is_under_way = of.is_some_and(|(step, generation): (u64, u64)| {
             !is_over && generation >= newest && (generation, step) > last
         });
-        // A folder on a disk outlives what was in it.
-        if !named.contains(folder.as_str()) && !is_under_way && !store.list(&folder).await?.is_empty() {
+        // It may have nothing that a store lists: a killed process leaves half a file on a disk.
+        if !named.contains(folder.as_str()) && !is_under_way {
             orphans.push(folder);
         }
     }
     Ok(orphans)
 }
 
-/// Removes every file of a folder.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn clear(store: &Store, folder: &str) -> Result<(), StoreError> {
-    let paths = store.list(folder).await?;
-    stream::iter(paths.iter().map(Ok)).try_for_each_concurrent(CONCURRENT_DELETES, |path| store.delete(path)).await
-}
-
+#[cfg(test)]
+mod kills;
 #[cfg(test)]
 mod tests;

@@ -11,11 +11,10 @@ use std::time::SystemTime;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use vismae_core::ids::Generation;
 
-use super::checkpoints::clear;
 use super::paths::{RunNumber, RunPaths};
 use crate::store::{PutOutcome, Store, StoreError};
 
-pub use entry::{Begin, Checkpoint, CommittedFile, End, Entry, Group, Record, Retire};
+pub use entry::{Begin, Checkpoint, CommittedFile, Damage, End, Entry, Group, Record, Retire};
 
 /// The only format written and read.
 const FORMAT: u32 = 1;
@@ -124,7 +123,8 @@ impl Ledger {
             }
         }
         let (files, checkpoints) = (format!("{}/", paths.folder()), format!("{}/", paths.checkpoints_of(run)));
-        let (store, paths) = (store.clone(), paths.clone());
+        // An entry counts for good, and so must what it is written on.
+        let (store, paths) = (store.synced(), paths.clone());
         let mut ledger = Self { store, paths, run, folder, files, checkpoints, records: Vec::new() };
         ledger.catch_up().await?;
         Ok(ledger)
@@ -155,11 +155,11 @@ impl Ledger {
         for earlier in Self::runs(store, paths).await?.into_iter().filter(|earlier| *earlier < run) {
             let of_it = |folder: &String| folder.starts_with(&format!("{earlier}-g"));
             for commit in store.folders(&paths.commits()).await?.into_iter().filter(of_it) {
-                clear(store, &format!("{}/{commit}", paths.commits())).await?;
+                store.remove_folder(&format!("{}/{commit}", paths.commits())).await?;
             }
             // The ledger last: it is what names the run.
             for folder in [paths.checkpoints_of(earlier), paths.ledger(earlier)] {
-                clear(store, &folder).await?;
+                store.remove_folder(&folder).await?;
             }
         }
         Ok(())
@@ -222,7 +222,10 @@ impl Ledger {
     }
 
     /// Reads what others have written since.
-    async fn catch_up(&mut self) -> Result<(), LedgerError> {
+    ///
+    /// # Errors
+    /// As [`Ledger::open`], and [`LedgerError::Removed`] where entries are gone that were there.
+    pub async fn catch_up(&mut self) -> Result<(), LedgerError> {
         let known = self.records.len();
         let all = self.store.list(&self.folder).await?.len();
         if all < known {

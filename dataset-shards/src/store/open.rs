@@ -63,26 +63,29 @@ pub enum OpenStoreError {
     },
 }
 
-/// When a write to a folder has been done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Writes {
-    /// Once the system has it: quick, and lost with the system's power.
-    Cached,
-    /// Once the disk has it.
-    Synced,
-}
-
 /// An open store.
 pub(super) struct Opened {
+    /// A write to a folder has been done once the system has it: quick, and lost with the system's power.
     pub(super) inner: Arc<dyn ObjectStore>,
+    /// The same, where a write has been done once the disk has it.
+    pub(super) synced: Arc<dyn ObjectStore>,
+    /// Where a folder lies on this machine.
+    pub(super) folder: Option<Arc<Path>>,
     /// The URL that names it in messages.
     pub(super) url: String,
     /// How long an operation is tried again; no time where nothing passes by itself.
     pub(super) patience: Duration,
 }
 
-pub(super) fn open(url: &str, writes: Writes) -> Result<Opened, OpenStoreError> {
-    let Some((scheme, _)) = url.split_once("://") else { return open_folder(Path::new(url), writes) };
+impl Opened {
+    /// One that keeps whatever it acknowledges.
+    fn always_synced(inner: Arc<dyn ObjectStore>, url: String, patience: Duration) -> Self {
+        Self { synced: Arc::clone(&inner), inner, folder: None, url, patience }
+    }
+}
+
+pub(super) fn open(url: &str) -> Result<Opened, OpenStoreError> {
+    let Some((scheme, _)) = url.split_once("://") else { return open_folder(Path::new(url)) };
     if holds_credentials(url) {
         return Err(OpenStoreError::Credentials);
     }
@@ -92,7 +95,7 @@ pub(super) fn open(url: &str, writes: Writes) -> Result<Opened, OpenStoreError> 
             let parsed = Url::parse(url).map_err(|_| malformed("expected `file:///folder`"))?;
             let folder: PathBuf =
                 parsed.to_file_path().map_err(|()| malformed("expected `file:///folder`, an absolute path"))?;
-            open_folder(&folder, writes)
+            open_folder(&folder)
         }
         "s3" | "s3a" => open_s3(&Bucket::parse(url, "expected `s3://bucket/prefix`")?),
         "gs" => open_gcs(&Bucket::parse(url, "expected `gs://bucket/prefix`")?),
@@ -100,7 +103,7 @@ pub(super) fn open(url: &str, writes: Writes) -> Result<Opened, OpenStoreError> 
             url,
             "expected `az://container/prefix` or `abfss://container@account.dfs.core.windows.net/prefix`",
         )?),
-        "memory" => Ok(Opened { inner: Arc::new(InMemory::new()), url: url.to_owned(), patience: Duration::ZERO }),
+        "memory" => Ok(Opened::always_synced(Arc::new(InMemory::new()), url.to_owned(), Duration::ZERO)),
         _ => {
             // What the query of another scheme says may be a secret.
             let url = url.split(['?', '#']).next().unwrap_or_default().to_owned();
@@ -150,7 +153,7 @@ impl Bucket {
         let prefix =
             prefix.map_err(|source| OpenStoreError::Client { url: self.url.to_string(), source: source.into() })?;
         let inner = Arc::new(PrefixStore::new(client, prefix));
-        Ok(Opened { inner, url: self.url.to_string(), patience: settings.patience })
+        Ok(Opened::always_synced(inner, self.url.to_string(), settings.patience))
     }
 }
 
@@ -187,7 +190,7 @@ fn open_azure(bucket: &Bucket) -> Result<Opened, OpenStoreError> {
     bucket.opened(client, &settings)
 }
 
-fn open_folder(folder: &Path, writes: Writes) -> Result<Opened, OpenStoreError> {
+fn open_folder(folder: &Path) -> Result<Opened, OpenStoreError> {
     let refused = |source| OpenStoreError::Folder { folder: folder.display().to_string(), source };
     if folder.as_os_str().is_empty() {
         return Err(OpenStoreError::Malformed { url: String::new(), expected: "expected a path or a URL" });
@@ -199,6 +202,6 @@ fn open_folder(folder: &Path, writes: Writes) -> Result<Opened, OpenStoreError> 
     let url = url.trim_end_matches('/').to_owned();
     let store = LocalFileSystem::new_with_prefix(&folder)
         .map_err(|source| OpenStoreError::Client { url: url.clone(), source })?;
-    let store = store.with_fsync(writes == Writes::Synced);
-    Ok(Opened { inner: Arc::new(store), url, patience: Duration::ZERO })
+    let synced = Arc::new(store.clone().with_fsync(true));
+    Ok(Opened { inner: Arc::new(store), synced, folder: Some(folder.into()), url, patience: Duration::ZERO })
 }

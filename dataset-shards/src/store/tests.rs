@@ -44,6 +44,38 @@ async fn listings_are_sorted_and_empty_where_there_is_nothing() {
 }
 
 #[tokio::test]
+async fn a_copy_has_the_bytes_and_outlives_what_it_was_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in [folder.path().to_str().unwrap(), "memory://"] {
+        let store = Store::open(url).unwrap();
+        for bytes in ["first", "second"] {
+            store.put("a/1", bytes).await.unwrap();
+            store.synced().copy("a/1", "b/c/2").await.unwrap();
+        }
+        store.put("a/1", "third").await.unwrap();
+        store.remove_folder("a").await.unwrap();
+        assert_eq!(store.get("b/c/2").await.unwrap().as_ref(), b"second");
+        let missing = store.copy("a/1", "b/3").await.unwrap_err();
+        assert!(matches!(missing, StoreError::NotFound { .. }), "{missing}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_is_removed_with_everything_in_it_and_nothing_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for url in [folder.path().to_str().unwrap(), "memory://"] {
+        let store = Store::open(url).unwrap();
+        for path in ["a/b/1", "a/b/c/2", "a/bb/3"] {
+            store.put(path, "x").await.unwrap();
+        }
+        store.remove_folder("a/b").await.unwrap();
+        store.remove_folder("a/b").await.unwrap();
+        assert_eq!(store.list("a").await.unwrap(), ["a/bb/3"]);
+        assert_eq!(store.folders("a").await.unwrap(), ["bb"]);
+    }
+}
+
+#[tokio::test]
 async fn what_is_missing_is_named() {
     let store = Store::open("memory://").unwrap();
     let error = store.get("a/b").await.unwrap_err();

@@ -86,6 +86,9 @@ pub fn report_from_wire(wire: v1::TaskEvent) -> Result<(TaskId, TaskReport), Vio
         Some(WireEvent::Stopped(v1::Stopped {})) => TaskReport::Stopped,
         Some(WireEvent::Pulse(_)) => return Err(refusal("task.pulse", "is for the agent only")),
         Some(WireEvent::Checkpointed(_)) => return Err(refusal("task.checkpointed", "is for the agent only")),
+        Some(WireEvent::CheckpointFailed(_)) => {
+            return Err(refusal("task.checkpoint_failed", "is for the agent only"));
+        }
         Some(WireEvent::Silence(silence)) => TaskReport::Silence { over: silence.over },
         Some(WireEvent::Stalled(v1::Stalled { over: true, .. })) => TaskReport::GotOn,
         Some(WireEvent::Stalled(stalled)) => {

@@ -13,6 +13,7 @@ const STEP_SECONDS: &str = "vismae_agent_step_seconds";
 const PHASE_SECONDS: &str = "vismae_agent_phase_seconds_total";
 const LOSS: &str = "vismae_agent_loss";
 const CHECKPOINTS: &str = "vismae_agent_checkpoints_total";
+const FAILED_CHECKPOINTS: &str = "vismae_agent_checkpoints_failed_total";
 const CHECKPOINT_BYTES: &str = "vismae_agent_checkpoint_bytes";
 const CHECKPOINT_STALL: &str = "vismae_agent_checkpoint_stall_seconds";
 const CHECKPOINT_DURATION: &str = "vismae_agent_checkpoint_duration_seconds";
@@ -53,6 +54,11 @@ pub(super) fn describe(slots: usize) {
     );
     describe_gauge!(LOSS, "last loss of the task in a slot");
     describe_counter!(CHECKPOINTS, Unit::Count, "checkpoints committed by first ranks on this worker");
+    describe_counter!(
+        FAILED_CHECKPOINTS,
+        Unit::Count,
+        "checkpoints that could not be written or committed, by first ranks on this worker; training went on"
+    );
     describe_gauge!(CHECKPOINT_BYTES, Unit::Bytes, "size of the last of them, all shares together");
     describe_histogram!(CHECKPOINT_STALL, Unit::Seconds, "how long training stood still for a checkpoint");
     describe_histogram!(CHECKPOINT_DURATION, Unit::Seconds, "from the step of a checkpoint to its commit");
@@ -60,6 +66,7 @@ pub(super) fn describe(slots: usize) {
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "process" => "agent").set(1.0);
     gauge!(CONNECTED).set(0.0);
     counter!(CHECKPOINTS).absolute(0);
+    counter!(FAILED_CHECKPOINTS).absolute(0);
     for outcome in [Outcome::Succeeded, Outcome::Failed, Outcome::Stopped] {
         counter!(TASKS, "outcome" => outcome.word()).absolute(0);
     }
@@ -96,6 +103,10 @@ pub(super) fn checkpointed(checkpoint: &Checkpointed) {
     gauge!(CHECKPOINT_BYTES).set(checkpoint.bytes as f64);
     histogram!(CHECKPOINT_STALL).record(checkpoint.stall_seconds);
     histogram!(CHECKPOINT_DURATION).record(checkpoint.seconds);
+}
+
+pub(super) fn checkpoint_failed() {
+    counter!(FAILED_CHECKPOINTS).increment(1);
 }
 
 pub(super) fn progress(slot: u32, progress: &Progress) {

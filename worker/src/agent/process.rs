@@ -273,6 +273,7 @@ impl Served {
                 Ok(Some(TaskEvent { event: Some(Event::Checkpointed(checkpoint)), .. })) => {
                     metrics::checkpointed(&checkpoint);
                 }
+                Ok(Some(TaskEvent { event: Some(Event::CheckpointFailed(_)), .. })) => metrics::checkpoint_failed(),
                 Ok(Some(mut event)) => {
                     event.task.clone_from(&self.task);
                     if matches!(event.event, Some(Event::Succeeded(_) | Event::Failed(_) | Event::Stopped(_))) {

@@ -1,11 +1,12 @@
 //! What a task leaves in the store: weights, steps, figures, and the results that say the rest is whole.
 
+use bytes::Bytes;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use vismae_core::spec::ModelSpec;
 use vismae_shards::frame::Frame;
 use vismae_shards::frame::pgm;
-use vismae_shards::runs::{CommittedFile, Results, RunPaths, StepRow, write_steps};
+use vismae_shards::runs::{Artefact, Results, RunPaths, StepRow, write_steps};
 
 use super::error::TaskError;
 use super::{TaskContext, network};
@@ -54,13 +55,6 @@ pub(super) fn retract_results(context: &TaskContext) -> Result<(), TaskError> {
     context.runtime.block_on(context.store.delete(&path)).map_err(|error| TaskError::environment_from(&error))
 }
 
-/// A file of a run, before it is written.
-pub(super) struct Artefact {
-    /// Where people look for it.
-    path: String,
-    bytes: Vec<u8>,
-}
-
 /// The weights, and how to build the network that they belong to.
 pub(super) fn model(
     context: &TaskContext,
@@ -81,35 +75,24 @@ pub(super) fn model(
     };
     let text = serde_json::to_vec_pretty(&config).map_err(TaskError::while_doing(writing))?;
     let paths = paths(context);
-    Ok([Artefact { path: paths.model(), bytes: weights }, Artefact { path: paths.config(), bytes: text }])
+    Ok([Artefact { path: paths.model(), bytes: weights.into() }, Artefact { path: paths.config(), bytes: text.into() }])
 }
 
 /// The record of every step.
 pub(super) fn steps(context: &TaskContext, rows: &[StepRow]) -> Result<Artefact, TaskError> {
     let table = write_steps(rows).map_err(TaskError::while_doing("writing the steps"))?;
-    Ok(Artefact { path: paths(context).metrics(), bytes: table })
-}
-
-/// Writes files under their names in a folder of their own; says what was written.
-pub(super) fn put_in(
-    context: &TaskContext,
-    folder: &str,
-    artefacts: &[Artefact],
-) -> Result<Vec<CommittedFile>, TaskError> {
-    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let put = |artefact: &Artefact| put(context, &format!("{folder}/{}", name(&artefact.path)), artefact.bytes.clone());
-    artefacts.iter().map(put).collect()
+    Ok(Artefact { path: paths(context).metrics(), bytes: table.into() })
 }
 
 /// Writes files where people look for them.
 pub(super) fn put_all(context: &TaskContext, artefacts: impl IntoIterator<Item = Artefact>) -> Result<(), TaskError> {
-    artefacts.into_iter().try_for_each(|Artefact { path, bytes }| put(context, &path, bytes).map(drop))
+    artefacts.into_iter().try_for_each(|Artefact { path, bytes }| put(context, &path, bytes))
 }
 
 /// Writes a grey image and gives its path in the store.
 pub(super) fn put_figure(context: &TaskContext, name: &str, frame: &Frame) -> Result<String, TaskError> {
     let path = paths(context).figure(name);
-    put(context, &path, pgm::encode(frame))?;
+    put(context, &path, pgm::encode(frame).into())?;
     Ok(path)
 }
 
@@ -129,12 +112,11 @@ pub(super) fn to_frame(image: &Tensor) -> Result<Frame, TaskError> {
 /// Writes the results: last, because their being there says that everything else is.
 pub(super) fn put_results(context: &TaskContext, results: &Results) -> Result<(), TaskError> {
     let text = serde_json::to_vec_pretty(results).map_err(TaskError::while_doing("writing the results"))?;
-    put(context, &paths(context).results(), text).map(drop)
+    put(context, &paths(context).results(), text.into())
 }
 
-fn put(context: &TaskContext, path: &str, bytes: Vec<u8>) -> Result<CommittedFile, TaskError> {
-    let written = CommittedFile::new(path, &bytes);
-    let put = context.runtime.block_on(context.store.put(path, bytes));
-    put.map_err(|error| TaskError::environment(error.to_string()))?;
-    Ok(written)
+fn put(context: &TaskContext, path: &str, bytes: Bytes) -> Result<(), TaskError> {
+    // Whoever has been told that a job has succeeded finds its files after a loss of power too.
+    let put = context.runtime.block_on(context.store.synced().put(path, bytes));
+    put.map_err(|error| TaskError::environment_from(&error))
 }

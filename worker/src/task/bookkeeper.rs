@@ -1,18 +1,14 @@
 //! The ledger of a run, as the first rank of each group keeps it: never in the way of a step.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use tokio::task::JoinHandle;
 use vismae_core::ids::Generation;
 use vismae_core::spec::CheckpointSpec;
-use vismae_proto::v1::Checkpointed;
 use vismae_proto::v1::task_event::Event;
-use vismae_shards::runs::{
-    Begin, CommittedFile, End, Entry, Group, Ledger, LedgerError, Retention, RunNumber, RunPaths, clear, committed,
-    orphans, remove, surplus, verify,
-};
-use vismae_shards::store::Store;
+use vismae_proto::v1::{CheckpointFailed, Checkpointed};
+use vismae_shards::runs::{Artefact, Begin, Entry, Group, Ledger, LedgerError, Retention, RunPaths, publish, tidy};
 
 use super::TaskContext;
 use super::checkpoint::Finished;
@@ -47,12 +43,16 @@ impl Book {
 }
 
 impl<'a> Bookkeeper<'a> {
-    /// Begins to write that a group has begun, and before that what the run is to do where nobody has yet.
-    pub(super) fn open(context: &'a TaskContext, generation: Generation, begin: &'a Begin, group: Group) -> Self {
-        let paths = RunPaths::new(&context.id.job.to_string());
-        let (store, of, writer) = (context.store.clone(), (paths, context.run), (generation, context.id.to_string()));
-        let words = (begin.clone(), group);
-        let open = move || opened(store.clone(), of.clone(), writer.clone(), words.clone());
+    /// Begins to write that a group has begun, and before that what the run is to do where nobody has yet; behind what is known to be
+    /// in the ledger.
+    pub(super) fn open(
+        context: &'a TaskContext,
+        known: &Ledger,
+        generation: Generation,
+        (begin, group): (&'a Begin, Group),
+    ) -> Self {
+        let (known, writer, words) = (known.clone(), (generation, context.id.to_string()), (begin.clone(), group));
+        let open = move || opened(known.clone(), writer.clone(), words.clone());
         // Training goes on meanwhile: only what is committed has to wait for a store that is away, or a disk that is full.
         let patient = ExponentialBuilder::default().with_max_delay(Duration::from_secs(10)).with_max_times(100);
         let writing = context.runtime.spawn(async move {
@@ -96,7 +96,9 @@ impl<'a> Bookkeeper<'a> {
             let (step, bytes) = (checkpoint.step, checkpoint.bytes());
             match ledger.append(generation, &task, Entry::Checkpoint(checkpoint)).await {
                 Err(LedgerError::Store(error)) => {
-                    tracing::warn!(step, %error, "checkpoint could not be committed; training goes on");
+                    let reason = TaskError::environment_from(&error).to_string();
+                    tracing::warn!(step, reason, "checkpoint could not be committed; training goes on");
+                    reporter.send(Event::CheckpointFailed(CheckpointFailed { step, reason }));
                     return Ok(ledger);
                 }
                 appended => appended?,
@@ -107,21 +109,24 @@ impl<'a> Bookkeeper<'a> {
             let of = (&paths, run);
             match tidy(&store, &mut ledger, of, (generation, &task), retention).await {
                 Err(LedgerError::Store(error)) => tracing::warn!(%error, "checkpoints that are not to be kept stay"),
-                retired => retired?,
+                Ok(Some(damage)) => {
+                    tracing::warn!(step, %damage, "checkpoint does not read back as it was written: none is removed");
+                }
+                retired => drop(retired?),
             }
             Ok(ledger)
         }));
     }
 
-    /// Commits what came of all steps.
+    /// Commits what came of all steps, and lets people find it.
     ///
     /// # Errors
     /// As [`Self::look`].
-    pub(super) fn commit(&mut self, steps: u64, files: Vec<CommittedFile>) -> Result<(), StepError> {
+    pub(super) fn commit(&mut self, of: (&str, u64), artefacts: &[Artefact]) -> Result<(), StepError> {
         let (context, generation) = (self.context, self.generation);
         let task = context.id.to_string();
-        let append = self.settle()?.append(generation, &task, Entry::End(End { steps, files }));
-        context.runtime.block_on(append).map_err(refused)
+        let publish = publish(&context.store, self.settle()?, (generation, &task), of, artefacts);
+        context.runtime.block_on(publish).map_err(refused)
     }
 
     /// Waits until everything is written.
@@ -148,52 +153,16 @@ impl<'a> Bookkeeper<'a> {
 
 /// Writes that a group has begun; tried again, it may say so twice.
 async fn opened(
-    store: Store,
-    (paths, run): (RunPaths, RunNumber),
+    mut ledger: Ledger,
     (generation, task): (Generation, String),
     (begin, group): (Begin, Group),
 ) -> Result<Ledger, LedgerError> {
-    let mut ledger = Ledger::open(&store, &paths, run).await?;
     ledger.confirm(generation).await?;
     if ledger.begin().is_none() {
         ledger.append(generation, &task, Entry::Begin(begin)).await?;
     }
     ledger.append(generation, &task, Entry::Group(group)).await?;
     Ok(ledger)
-}
-
-/// Removes what is not to be kept any more: checkpoints, and what uploads have left that were given up.
-async fn tidy(
-    store: &Store,
-    ledger: &mut Ledger,
-    (paths, run): (&RunPaths, RunNumber),
-    writer: (Generation, &str),
-    retention: Retention,
-) -> Result<(), LedgerError> {
-    retire(store, ledger, writer, retention).await?;
-    for folder in orphans(store, paths, run, ledger).await? {
-        clear(store, &folder).await?;
-    }
-    Ok(())
-}
-
-/// Removes the checkpoints that no rule keeps: only once the latest has been read back and is whole.
-async fn retire(
-    store: &Store,
-    ledger: &mut Ledger,
-    writer: (Generation, &str),
-    retention: Retention,
-) -> Result<(), LedgerError> {
-    let kept = committed(ledger);
-    let gone = surplus(&kept, retention, SystemTime::now());
-    let Some(latest) = kept.last().filter(|_| !gone.is_empty()) else { return Ok(()) };
-    if let Some(damage) = verify(store, &latest.checkpoint).await?.first() {
-        let (step, path) = (latest.checkpoint.step, &damage.path);
-        tracing::warn!(step, path, damage.message, "checkpoint does not read back as it was written: none is removed");
-        return Ok(());
-    }
-    let folders = gone.iter().map(|kept| kept.checkpoint.folder.clone()).collect();
-    remove(store, ledger, writer, folders).await
 }
 
 fn refused(error: LedgerError) -> StepError {
@@ -205,11 +174,11 @@ fn refused(error: LedgerError) -> StepError {
     }
 }
 
-/// What an earlier group or attempt has written that the run is to do.
-pub(super) fn begun(context: &TaskContext) -> Result<Option<Begin>, TaskError> {
+/// What earlier groups and attempts have written.
+pub(super) fn read(context: &TaskContext) -> Result<Ledger, TaskError> {
     let paths = RunPaths::new(&context.id.job.to_string());
     let ledger = context.runtime.block_on(Ledger::open(&context.store, &paths, context.run));
-    Ok(ledger.map_err(|error| TaskError::environment_from(&error))?.begin().cloned())
+    ledger.map_err(|error| TaskError::environment_from(&error))
 }
 
 /// Removes the ledgers and checkpoints of earlier runs of this name: their results are about to be replaced.

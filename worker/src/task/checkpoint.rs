@@ -12,10 +12,12 @@ mod share;
 use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use vismae_c10d::Collective;
 use vismae_core::ids::Generation;
 use vismae_core::spec::{CheckpointSpec, PretrainSpec};
+use vismae_proto::v1::CheckpointFailed;
+use vismae_proto::v1::task_event::Event;
 use vismae_shards::manifest::ContentHash;
 use vismae_shards::runs::{Checkpoint, CommittedFile, RunPaths, StepRow, mean_loss, write_steps};
 use vismae_shards::store::Store;
@@ -53,7 +55,9 @@ struct Upload {
     began: Instant,
     /// How long the loop stood still for it.
     stall: f64,
-    writing: JoinHandle<Result<Written, TaskError>>,
+    writing: AbortOnDropHandle<Result<Written, TaskError>>,
+    /// What it writes.
+    files: Vec<String>,
     outcome: Option<Result<Written, TaskError>>,
 }
 
@@ -71,12 +75,6 @@ struct Written {
     part: CommittedFile,
     /// The record of every step, by the first rank.
     steps: Option<CommittedFile>,
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        self.writing.abort();
-    }
 }
 
 /// How far this rank is with its share of a checkpoint.
@@ -143,7 +141,11 @@ impl<'a> Checkpointer<'a> {
         if lost > 0 {
             self.give_up(lost);
         } else if stored == self.world && self.under_way.is_some() {
+            let began = Instant::now();
             finished = self.finish(rank)?;
+            if let Some(finished) = &mut finished {
+                finished.stall += began.elapsed().as_secs_f64();
+            }
         }
         let step = rank.replica().step();
         if self.under_way.is_none() && step >= self.last + u64::from(self.spec.every) && step < self.steps {
@@ -182,32 +184,34 @@ impl<'a> Checkpointer<'a> {
         let rows = (self.rank == 0).then(|| replica.rows().to_vec());
         let (store, file) = (self.context.store.clone(), format!("{folder}/{}", share::file(self.rank, self.world)));
         let record = format!("{folder}/steps.csv");
-        let writing = self.context.runtime.spawn(async move {
+        let files = vec![file.clone()].into_iter().chain(rows.is_some().then(|| record.clone())).collect();
+        let writing = AbortOnDropHandle::new(self.context.runtime.spawn(async move {
             let part = put(&store, file, share?.into_bytes().await?).await?;
             let steps = match rows {
                 Some(rows) => Some(put(&store, record, table(&rows)?).await?),
                 None => None,
             };
             Ok(Written { part, steps })
-        });
+        }));
         let stall = began.elapsed().as_secs_f64();
         tracing::debug!(step, stall, "checkpoint begun");
-        self.under_way = Some(Upload { step, folder, began, stall, writing, outcome: None });
+        self.under_way = Some(Upload { step, folder, began, stall, writing, files, outcome: None });
         self.last = step;
     }
 
+    /// Ends a checkpoint of which so many ranks could not write their shares.
     fn give_up(&mut self, lost: u32) {
         let Some(mut upload) = self.under_way.take() else { return };
+        let step = upload.step;
         let reason = match upload.outcome.take() {
             Some(Err(error)) => error.to_string(),
-            _ => "other ranks say why".to_owned(),
+            _ => format!("{lost} of {} ranks could not write their shares, and say why", self.world),
         };
-        tracing::warn!(
-            step = upload.step,
-            lost,
-            reason,
-            "no checkpoint: shares of it could not be written; training goes on"
-        );
+        tracing::warn!(step, lost, reason, "no checkpoint; training goes on");
+        if self.rank == 0 {
+            self.context.reporter.send(Event::CheckpointFailed(CheckpointFailed { step, reason }));
+        }
+        upload.take_back(self.context);
     }
 
     /// Exchanges receipts; the first rank gets the checkpoint that it is to commit.
@@ -240,6 +244,22 @@ impl<'a> Checkpointer<'a> {
 }
 
 impl Upload {
+    /// Removes what it has written, once nothing of it can come any more: a disk that is full has no room for what nobody will read.
+    fn take_back(mut self, context: &TaskContext) {
+        let (store, files) = (context.store.clone(), std::mem::take(&mut self.files));
+        context.runtime.spawn(async move {
+            // What is being written to a disk is written to its end, whoever has stopped waiting for it.
+            if self.outcome.is_none() {
+                drop(self.writing.await);
+            }
+            for path in files {
+                if let Err(error) = store.delete(&path).await {
+                    tracing::warn!(path, %error, "part of a checkpoint that was given up stays until the next one is committed");
+                }
+            }
+        });
+    }
+
     /// Waits for the end of the writing.
     fn settle(&mut self, context: &TaskContext) {
         if self.outcome.is_none() {
@@ -254,9 +274,7 @@ fn table(rows: &[StepRow]) -> Result<Vec<u8>, TaskError> {
 }
 
 async fn put(store: &Store, path: String, bytes: Vec<u8>) -> Result<CommittedFile, TaskError> {
-    let written = CommittedFile::new(&path, &bytes);
-    store.put(&path, bytes).await.map_err(|error| TaskError::environment_from(&error))?;
-    Ok(written)
+    CommittedFile::put(store, &path, bytes).await.map_err(|error| TaskError::environment_from(&error))
 }
 
 /// Mean loss of the steps that led to a checkpoint.

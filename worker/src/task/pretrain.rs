@@ -1,5 +1,6 @@
 //! The pre-training task: one rank of a data-parallel run of the masked autoencoder.
 
+mod account;
 mod publish;
 
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use vismae_core::stall::Phase;
 use vismae_shards::loader::{Dataset, Needs, Start};
 use vismae_shards::manifest::Manifest;
 use vismae_shards::order::{PRETRAIN_WINDOW, Plan, PlanSpec, RowsDigest};
-use vismae_shards::runs::{Begin, Group, StepRow};
+use vismae_shards::runs::{Begin, Group, Ledger, StepRow};
 use vismae_shards::split::Split;
 
 use super::bookkeeper::{self, Bookkeeper};
@@ -24,6 +25,7 @@ use super::progress::{ProgressMeter, Tick, seconds_since_1970};
 use super::rank::{Rank, StepError, StepTotals, Votes};
 use super::replica::Replica;
 use super::{Outcome, TaskContext, artefacts, data};
+use account::Account;
 use publish::History;
 
 /// What does not change with the group.
@@ -51,8 +53,9 @@ enum Leave {
 }
 
 pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome, TaskError> {
+    let mut ledger = bookkeeper::read(context)?;
     // A run that has begun goes on with the version of the corpus that it began with.
-    let version = bookkeeper::begun(context)?.map(|begun| begun.corpus_version);
+    let version = ledger.begin().map(|begun| begun.corpus_version);
     let manifest = data::manifest_of(context, &spec.corpus, version)?;
     let dataset = data::open(context, &manifest, Split::Train, &spec.selection, Needs::Any)?;
     let plan = Plan::new(
@@ -69,7 +72,7 @@ pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome,
     loop {
         context.activity.rest();
         let Some(gang) = meeting.next()? else {
-            if let Some(step) = checkpoint::park_alone(context, spec, &replica)? {
+            if let Some(step) = checkpoint::park_alone(context, spec, ledger, &replica)? {
                 tracing::info!(step, "kept what it had come to: no other rank is left to go on with");
             }
             return Ok(Outcome::Stopped);
@@ -78,10 +81,10 @@ pub(super) fn run(context: &TaskContext, spec: &PretrainSpec) -> Result<Outcome,
         if gang.group.rank() == 0 && replica.is_fresh() {
             context.activity.enter(Phase::Store, replica.step());
             // The others copy what it has found.
-            checkpoint::restore(context, spec, &mut replica)?;
+            checkpoint::restore(context, spec, &mut ledger, &mut replica)?;
         }
-        let left =
-            Rank::new(&gang, &mut replica, &context.activity).and_then(|rank| work.train(rank, &gang, &mut meter));
+        let left = Rank::new(&gang, &mut replica, &context.activity)
+            .and_then(|rank| work.train(rank, &gang, &ledger, &mut meter));
         if let Some(row) = replica.rows().last() {
             meeting.expect_steps_of(Duration::from_secs_f64(row.step_seconds.max(0.0)));
         }
@@ -108,14 +111,20 @@ impl Work<'_> {
     }
 
     /// Takes the steps that are left, in one group, and publishes what they came to.
-    fn train(&self, mut rank: Rank<'_>, gang: &Gang, meter: &mut ProgressMeter) -> Result<Leave, StepError> {
+    fn train(
+        &self,
+        mut rank: Rank<'_>,
+        gang: &Gang,
+        ledger: &Ledger,
+        meter: &mut ProgressMeter,
+    ) -> Result<Leave, StepError> {
         let (control, activity) = (&self.context.control, &self.context.activity);
         let (steps, per_epoch) = (self.steps(), self.plan.steps_per_epoch());
         let first = rank.replica().step();
         let is_first_rank = rank.number() == 0;
         let mut book = is_first_rank.then(|| {
             let group = Group { first_step: first, ranks: gang.ranks.clone() };
-            Bookkeeper::open(self.context, gang.generation, &self.begin, group)
+            Bookkeeper::open(self.context, ledger, gang.generation, (&self.begin, group))
         });
         if let Some(book) = &mut book {
             if first == 0 {
@@ -137,6 +146,7 @@ impl Work<'_> {
         let mut checkpoints = Checkpointer::new(self.context, self.spec, (gang.generation, steps), &rank);
         // Whether the others know that this rank is to stop.
         let mut is_stop_told = false;
+        let mut account = Account::default();
         let mut step_began = Instant::now();
         loop {
             let waited_from = Instant::now();
@@ -154,9 +164,12 @@ impl Work<'_> {
             };
             let (is_stopping, is_leaving) = (votes.stopping > 0, votes.leaving > 0);
             let planned = planned.next().unwrap_or_default();
-            let StepTotals { loss, gradient_norm, learning_rate, votes, digest, own_seconds } =
-                rank.step(&batch, planned, votes)?;
+            let taking = Instant::now();
+            let totals = rank.step(&batch, planned, votes)?;
+            let training = taking.elapsed().saturating_sub(totals.agreement);
+            let StepTotals { loss, gradient_norm, learning_rate, votes, digest, own_seconds, .. } = totals;
             let took = step_began.elapsed();
+            account.add(took.as_secs_f64(), data_seconds, training);
             rank.replica_mut().push(StepRow {
                 step,
                 epoch: epoch.0,

@@ -1,7 +1,7 @@
 //! One rank's share of a training step: forward, averaged backward, clip, update, and agreement with its peers.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
 use vismae_c10d::{Collective, Reducer, clip_grad_norm};
@@ -47,6 +47,8 @@ pub(super) struct StepTotals {
     pub(super) digest: RowsDigest,
     /// Time of its own that each rank has taken for the step: since it had its gradients in the one before, and outside of collectives.
     pub(super) own_seconds: Vec<f64>,
+    /// How long it took to make sure of all that, which is no training.
+    pub(super) agreement: Duration,
 }
 
 /// What ranks tell each other with each step: how many of them it is so for.
@@ -158,6 +160,7 @@ impl<'a> Rank<'a> {
         self.reducer.backward(&(&loss * share)).map_err(broken)?;
         self.activity.enter(Phase::Collective, replica.step());
 
+        let agreeing = Instant::now();
         let taken = RowsDigest::of(batch.epoch, batch.step, &batch.rows);
         let mut times = vec![0.0; world_size as usize];
         let own_time = self.activity.own();
@@ -176,13 +179,14 @@ impl<'a> Rank<'a> {
         self.activity.enter(Phase::Compute, replica.step());
         check_rows(digest, planned, replica.step())?;
         check_finite("loss", loss, replica.step())?;
+        let agreement = agreeing.elapsed();
 
         let learning_rate = replica.schedule.at(replica.step());
         let gradient_norm = clip_grad_norm(&replica.parameters, replica.clip_norm)
             .map_err(TaskError::while_doing("clipping gradients"))?;
         check_finite("gradient norm", gradient_norm, replica.step())?;
         replica.optimiser.step(learning_rate).map_err(TaskError::while_doing("updating weights"))?;
-        Ok(StepTotals { loss, gradient_norm, learning_rate, votes, digest, own_seconds })
+        Ok(StepTotals { loss, gradient_norm, learning_rate, votes, digest, own_seconds, agreement })
     }
 }
 

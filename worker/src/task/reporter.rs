@@ -27,12 +27,15 @@ impl Reporter {
     /// Says from now on that this process runs, and where the thread that computes is, whatever that waits for.
     pub(super) fn keep_a_pulse(&self, activity: &Activity) {
         let (reporter, activity) = (self.clone(), activity.clone());
-        std::thread::spawn(move || {
+        let pulses = move || {
             loop {
                 reporter.send(Event::Pulse(activity.pulse()));
                 std::thread::sleep(PULSE);
             }
-        });
+        };
+        if let Err(error) = std::thread::Builder::new().name("pulse".to_owned()).spawn(pulses) {
+            tracing::warn!(%error, "no thread says that this process runs");
+        }
     }
 
     /// Sends one event. When the agent is gone there is nobody left to tell, and the control thread ends the task.

@@ -18,6 +18,7 @@ CONTENDERS = {
     "list-formats": ("formats", "write_list"),
     "decode": ("formats", "run"),
     "compare": ("compare", "run"),
+    "checkpoint": ("checkpoint", "run"),
 }
 
 

@@ -1,6 +1,7 @@
 //! What is kept, what is whole, what nobody names.
 
 use super::*;
+use crate::manifest::ContentHash;
 use crate::runs::CommittedFile;
 
 const RUN: RunNumber = RunNumber(3);
@@ -92,6 +93,26 @@ async fn what_is_removed_was_retired_before_and_is_listed_no_more() {
 }
 
 #[tokio::test]
+async fn nothing_is_retired_before_the_latest_has_been_read_back() {
+    let store = Store::open("memory://").unwrap();
+    for step in [5, 9] {
+        commit(&store, step, 1).await;
+    }
+    let latest = commit(&store, 12, 1).await;
+    store.put(&latest.parts[1].path, &b"part-1 of 13"[..]).await.unwrap();
+    let mut ledger = ledger(&store).await;
+    let retention = Retention { latest: 1, best: 0, younger_than: None };
+    let (of, paths) = ((Generation(1), "a"), paths());
+    let damage = tidy(&store, &mut ledger, (&paths, RUN), of, retention).await.unwrap().unwrap();
+    assert_eq!(damage.path, latest.parts[1].path);
+    assert_eq!(steps(&committed(&ledger)), [5, 9, 12]);
+    store.put(&latest.parts[1].path, &b"part-1 of 12"[..]).await.unwrap();
+    assert_eq!(tidy(&store, &mut ledger, (&paths, RUN), of, retention).await.unwrap(), None);
+    assert_eq!(steps(&committed(&ledger)), [12]);
+    assert_eq!(store.folders(&paths.checkpoints_of(RUN)).await.unwrap(), ["0000000012-g1"]);
+}
+
+#[tokio::test]
 async fn uploads_that_nobody_committed_are_orphans_unless_they_may_be_under_way() {
     let store = Store::open("memory://").unwrap();
     upload(&store, 4, 1).await;
@@ -102,6 +123,6 @@ async fn uploads_that_nobody_committed_are_orphans_unless_they_may_be_under_way(
     let found = orphans(&store, &paths(), RUN, &ledger(&store).await).await.unwrap();
     let names: Vec<&str> = found.iter().filter_map(|folder| folder.rsplit('/').next()).collect();
     assert_eq!(names, ["0000000004-g1", "0000000005-g1", "0000000009-g1"]);
-    clear(&store, &found[0]).await.unwrap();
+    store.remove_folder(&found[0]).await.unwrap();
     assert_eq!(orphans(&store, &paths(), RUN, &ledger(&store).await).await.unwrap().len(), 2);
 }

@@ -1,10 +1,14 @@
 //! What the entries of a ledger say.
 
+use std::fmt;
+
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use vismae_core::spec::{Modality, Selection};
 
 use crate::manifest::{ContentHash, modality_words};
 use crate::order::{Plan, PlanSpec};
+use crate::store::{Store, StoreError};
 
 /// One entry, and who wrote it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,6 +139,50 @@ impl CommittedFile {
     /// Names bytes that were written.
     pub fn new(path: &str, bytes: &[u8]) -> Self {
         Self { path: path.to_owned(), bytes: bytes.len() as u64, blake3: ContentHash::of(bytes) }
+    }
+
+    /// Writes bytes, so that they outlast a loss of power: an entry that names them does.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put(store: &Store, path: &str, bytes: impl Into<Bytes>) -> Result<Self, StoreError> {
+        let bytes = bytes.into();
+        let written = Self::new(path, &bytes);
+        store.synced().put(path, bytes).await?;
+        Ok(written)
+    }
+
+    /// Reads it back: its bytes, or how it differs from what was committed.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails in another way than lacking the file.
+    pub async fn read(&self, store: &Store) -> Result<Result<Bytes, Damage>, StoreError> {
+        let message = match store.get(&self.path).await {
+            Ok(bytes) if bytes.len() as u64 != self.bytes => {
+                format!("has {} bytes, expected {}", bytes.len(), self.bytes)
+            }
+            Ok(bytes) if ContentHash::of(&bytes) != self.blake3 => format!("has another hash than {}", self.blake3),
+            Ok(bytes) => return Ok(Ok(bytes)),
+            Err(StoreError::NotFound { .. }) => "is missing".to_owned(),
+            Err(error) => return Err(error),
+        };
+        Ok(Err(Damage { path: self.path.clone(), message }))
+    }
+}
+
+/// A file that is not what was committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The file.
+    pub path: String,
+    /// What was found and what was expected.
+    pub message: String,
+}
+
+/// The file and what is wrong with it.
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.path, self.message)
     }
 }
 

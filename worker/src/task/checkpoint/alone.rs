@@ -15,6 +15,7 @@ use super::{configuration, loss_before, put, table};
 pub(in super::super) fn park_alone(
     context: &TaskContext,
     spec: &PretrainSpec,
+    mut ledger: Ledger,
     replica: &Replica,
 ) -> Result<Option<u64>, TaskError> {
     let (Some(generation), step) = (replica.last_generation(), replica.step()) else { return Ok(None) };
@@ -24,7 +25,7 @@ pub(in super::super) fn park_alone(
     let (store, task) = (&context.store, context.id.to_string());
     context.runtime.block_on(async {
         let failed = |error: LedgerError| TaskError::environment_from(&error);
-        let mut ledger = Ledger::open(store, &paths, context.run).await.map_err(failed)?;
+        ledger.catch_up().await.map_err(failed)?;
         let is_kept =
             committed(&ledger).iter().any(|kept| kept.generation >= generation && kept.checkpoint.step >= step);
         if is_kept || matches!(ledger.confirm(generation).await, Err(LedgerError::Fenced { .. })) {

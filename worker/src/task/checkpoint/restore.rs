@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use safetensors::SafeTensors;
 use tch::{Kind, Tensor};
 use vismae_core::spec::PretrainSpec;
-use vismae_shards::manifest::ContentHash;
-use vismae_shards::runs::{Checkpoint, CommittedFile, Ledger, RunPaths, committed, read_steps};
-use vismae_shards::store::StoreError;
+use vismae_shards::runs::{Checkpoint, CommittedFile, Ledger, committed, read_steps};
 
 use super::super::TaskContext;
 use super::super::error::TaskError;
@@ -29,30 +28,43 @@ impl From<String> for Refusal {
 }
 
 /// Puts the latest checkpoint that is whole into a replica that has not come to anything yet. Those that are damaged are passed
-/// over, which is said; where none is left, the run begins anew. Gives the folder of the one that was taken up.
+/// over, which is said. A run that has kept some begins anew only where it is told to: where none of them is whole, that is an error.
 pub(in super::super) fn restore(
     context: &TaskContext,
     spec: &PretrainSpec,
+    ledger: &mut Ledger,
     replica: &mut Replica,
-) -> Result<Option<String>, TaskError> {
-    let paths = RunPaths::new(&context.id.job.to_string());
-    let ledger = context.runtime.block_on(Ledger::open(&context.store, &paths, context.run));
-    let ledger = ledger.map_err(|error| TaskError::environment_from(&error))?;
-    for kept in committed(&ledger).into_iter().rev() {
+) -> Result<(), TaskError> {
+    // Others may have gone on since this task has read it.
+    context.runtime.block_on(ledger.catch_up()).map_err(|error| TaskError::environment_from(&error))?;
+    let mut damages = Vec::new();
+    for kept in committed(ledger).into_iter().rev() {
         let checkpoint = kept.checkpoint;
         let (step, folder) = (checkpoint.step, checkpoint.folder.clone());
         match take_up(context, spec, replica, &checkpoint) {
             Ok(()) => {
                 tracing::info!(step, folder, "goes on from a checkpoint");
-                return Ok(Some(folder));
+                return Ok(());
             }
             Err(Refusal::Damaged(reason)) => {
                 tracing::warn!(step, folder, reason, "checkpoint is passed over: it is not what was committed");
+                damages.push(format!("of step {step}, {reason}"));
             }
             Err(Refusal::Final(error)) => return Err(error),
         }
     }
-    Ok(None)
+    if damages.is_empty() { Ok(()) } else { Err(nothing_whole(context, &damages)) }
+}
+
+/// Another attempt may read better, or on another node: it is an error of the environment, which is tried again some times.
+fn nothing_whole(context: &TaskContext, damages: &[String]) -> TaskError {
+    let (job, store, count) = (&context.id.job, context.store.url(), damages.len());
+    let which = if count == 1 { "its only checkpoint is".to_owned() } else { format!("all {count} checkpoints are") };
+    TaskError::environment(format!(
+        "{which} damaged ({}), and training does not begin anew by itself: while the pipeline is suspended, bring their files back, or give \
+         up what it had come to with `vismae checkpoints gc {job} --damaged --store {store}`; submitted again, it begins anew too",
+        damages.join("; ")
+    ))
 }
 
 /// Reads and checks everything before anything of the replica changes.
@@ -115,11 +127,10 @@ fn value(bytes: &[u8], shape: &[i64], kind: Kind) -> Result<Tensor, String> {
 }
 
 /// Reads a file that was committed.
-fn read(context: &TaskContext, file: &CommittedFile) -> Result<Vec<u8>, Refusal> {
-    match context.runtime.block_on(context.store.get(&file.path)) {
-        Ok(bytes) if ContentHash::of(&bytes) == file.blake3 => Ok(bytes.into()),
-        Ok(_) => Err(Refusal::Damaged(format!("`{}` has another hash", file.path))),
-        Err(StoreError::NotFound { .. }) => Err(Refusal::Damaged(format!("`{}` is missing", file.path))),
+fn read(context: &TaskContext, file: &CommittedFile) -> Result<Bytes, Refusal> {
+    match context.runtime.block_on(file.read(&context.store)) {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(damage)) => Err(Refusal::Damaged(damage.to_string())),
         Err(error) => Err(Refusal::Final(TaskError::environment_from(&error))),
     }
 }

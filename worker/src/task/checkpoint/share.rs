@@ -16,8 +16,11 @@ pub(super) fn file(rank: u32, world: u32) -> String {
 /// Tensors of one rank, copied.
 pub(super) struct Share(Vec<(String, Copied)>);
 
+/// A copy of a tensor in the memory of this machine.
+struct Copied(Tensor);
+
 /// The bytes of a tensor.
-struct Copied {
+struct Laid {
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Vec<u8>,
@@ -34,10 +37,14 @@ impl Share {
 
     /// Lays them out as a safetensors file, off the threads that wait for the network.
     pub(super) async fn into_bytes(self) -> Result<Vec<u8>, TaskError> {
-        let laid_out = tokio::task::spawn_blocking(move || safetensors::serialize(self.0, None)).await;
-        laid_out
-            .map_err(TaskError::while_doing("laying out a checkpoint"))?
-            .map_err(TaskError::while_doing("laying out a checkpoint"))
+        let laid_out = tokio::task::spawn_blocking(move || self.lay_out()).await;
+        laid_out.map_err(TaskError::while_doing("laying out a checkpoint"))?
+    }
+
+    fn lay_out(self) -> Result<Vec<u8>, TaskError> {
+        let laid = self.0.into_iter().map(|(name, copy)| Ok((name, copy.lay_out()?)));
+        let laid: Vec<_> = laid.collect::<Result<_, TaskError>>()?;
+        safetensors::serialize(laid, None).map_err(TaskError::while_doing("laying out a checkpoint"))
     }
 }
 
@@ -66,17 +73,31 @@ fn bytes_of(tensor: &Tensor) -> usize {
 }
 
 impl Copied {
+    /// By as many threads as compute, and into memory that nobody has cleared: the loop stands still meanwhile.
     fn of(tensor: &Tensor) -> Result<Self, TaskError> {
+        let copy = || {
+            let tensor = tensor.detach();
+            if tensor.device() != Device::Cpu {
+                return tensor.f_to_device(Device::Cpu)?.f_contiguous();
+            }
+            let mut copy = Tensor::f_empty(tensor.size(), (tensor.kind(), Device::Cpu))?;
+            copy.f_copy_(&tensor)?;
+            Ok(copy)
+        };
+        copy().map(Self).map_err(TaskError::while_doing("copying a tensor"))
+    }
+
+    fn lay_out(self) -> Result<Laid, TaskError> {
+        let Self(tensor) = self;
         let kind = tensor.kind();
         let dtype = dtype(kind).ok_or_else(|| TaskError::environment(format!("a checkpoint of `{kind:?}` numbers")))?;
-        let mut bytes = vec![0; bytes_of(tensor)];
-        let host = tensor.detach().to_device(Device::Cpu).contiguous();
-        host.f_copy_data_u8(&mut bytes, tensor.numel()).map_err(TaskError::while_doing("copying a tensor"))?;
-        Ok(Self { dtype, shape: tensor.size().iter().map(|&size| size as usize).collect(), bytes })
+        let mut bytes = vec![0; bytes_of(&tensor)];
+        tensor.f_copy_data_u8(&mut bytes, tensor.numel()).map_err(TaskError::while_doing("copying a tensor"))?;
+        Ok(Laid { dtype, shape: tensor.size().iter().map(|&size| size as usize).collect(), bytes })
     }
 }
 
-impl View for Copied {
+impl View for Laid {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
@@ -127,8 +148,10 @@ mod tests {
     fn a_share_reads_back_to_the_bit() {
         let tensors = [("a", Tensor::from_slice(&[0.1_f32, f32::NAN])), ("b", Tensor::from_slice(&[i64::MIN, 7]))];
         let state: Vec<_> = tensors.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.shallow_clone())).collect();
-        let Share(copies) = Share::copy(&state, 0, 1).unwrap();
-        let bytes = safetensors::serialize(copies, None).unwrap();
+        let copy = Share::copy(&state, 0, 1).unwrap();
+        // What is trained on meanwhile is another tensor.
+        drop(tch::no_grad(|| tensors[0].1.shallow_clone().fill_(7.0)));
+        let bytes = copy.lay_out().unwrap();
         let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(read.tensor("a").unwrap().data(), [0.1_f32, f32::NAN].map(f32::to_le_bytes).as_flattened());
         assert_eq!(read.tensor("b").unwrap().data(), [i64::MIN, 7].map(i64::to_le_bytes).as_flattened());

@@ -66,11 +66,8 @@ impl Work<'_> {
         let architecture = artefacts::Architecture::MaskedAutoencoder;
         let [weights, config] = artefacts::model(context, &replica.variables, &spec.model, architecture)?;
         let artefacts = [weights, config, artefacts::steps(context, replica.rows())?];
-        // First where no other group writes: one that has been replaced, and does not know it yet, spoils nothing then.
         let folder = artefacts::paths(context).commit(context.run, gang.generation);
-        let files = artefacts::put_in(context, &folder, &artefacts)?;
-        book.commit(replica.step(), files)?;
-        artefacts::put_all(context, artefacts)?;
+        book.commit((&folder, replica.step()), &artefacts)?;
         let reconstructions = reconstruct::examples(context, spec, &self.manifest, &replica.model)?;
         let history = History(replica.rows());
         artefacts::put_results(
