@@ -19,7 +19,7 @@ use vismae_shards::manifest::Manifest;
 use vismae_shards::order::{Plan, PlanSpec};
 use vismae_shards::phantom::{self, PhantomOptions};
 use vismae_shards::split::Split;
-use vismae_shards::store::Store;
+use vismae_shards::store::{PutOutcome, Store};
 use vismae_shards::verify::verify;
 use vismae_tests::clients::S3;
 use vismae_tests::faults::{Fault, Faults, Rule, When};
@@ -247,6 +247,25 @@ async fn a_whole_object_that_comes_short_is_read_again() {
     assert_eq!(store.get("a/object").await.unwrap(), vec![7; 100_000]);
     assert_eq!(store.list("a").await.unwrap(), ["a/object"]);
     assert_eq!(proxy.faults.met()[&Fault::ChunksCut], 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_upload_is_made_again_and_leaves_nothing_by_itself() {
+    let Some(server) = S3::start() else { return };
+    let rules = vec![
+        rule(Method::PUT, "a/", When::First(2), Fault::TornUpload),
+        rule(Method::PUT, "never", When::Always, Fault::TornUpload),
+    ];
+    let proxy = Proxy::start(server.port(), Faults::new(1, rules)).await;
+    let (store, clean) = (bucket(proxy.port, "torn", PATIENCE), bucket(server.port(), "torn", PATIENCE));
+    store.put("a/whole", vec![7; 100_000]).await.unwrap();
+    assert_eq!(store.put_if_absent("a/new", vec![8; 100_000]).await.unwrap(), PutOutcome::Created);
+    assert_eq!(clean.get("a/whole").await.unwrap(), vec![7; 100_000]);
+    assert_eq!(clean.get("a/new").await.unwrap(), vec![8; 100_000]);
+    assert_eq!(proxy.faults.met()[&Fault::TornUpload], 4);
+    let hurried = bucket(proxy.port, "torn", "retry_timeout=1s");
+    hurried.put("never", vec![9; 100_000]).await.unwrap_err();
+    assert!(!clean.exists("never").await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,6 +89,22 @@ impl S3 {
         ]
     }
 
+    /// The bytes of an object, whose path begins with the bucket.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn get(&self, path: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a server");
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n").expect("a request is sent");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("an answer");
+        let head = answer.windows(4).position(|end| end == b"\r\n\r\n").expect("a head");
+        let body = answer.split_off(head + 4);
+        let head = String::from_utf8_lossy(&answer);
+        assert!(head.contains(" 200 "), "no `{path}`: {head}");
+        body
+    }
+
     fn put(&self, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a server");
         let length = body.len();

@@ -17,6 +17,8 @@ pub enum Fault {
     ResetBefore,
     /// The server does as it is asked; the connection is reset instead of its answer.
     LostAnswer,
+    /// The server gets half of the body, and then the connection to both sides is reset.
+    TornUpload,
     /// The server is asked twice, and its second answer counts.
     Twice,
     /// The answer begins late.
@@ -79,7 +81,7 @@ pub struct Hold {
 #[derive(Debug)]
 pub struct Faults {
     seed: u64,
-    rules: Vec<Rule>,
+    rules: Mutex<Vec<Rule>>,
     seen: Mutex<BTreeMap<String, u32>>,
     met: Mutex<BTreeMap<Fault, u32>>,
     hold: Mutex<Option<Hold>>,
@@ -89,7 +91,7 @@ pub struct Faults {
 impl Faults {
     /// The first rule that a request meets decides; shares of several rules add up.
     pub fn new(seed: u64, rules: Vec<Rule>) -> Self {
-        let (hold, held) = (Mutex::default(), AtomicBool::new(false));
+        let (rules, hold, held) = (Mutex::new(rules), Mutex::default(), AtomicBool::new(false));
         Self { seed, rules, seen: Mutex::default(), met: Mutex::default(), hold, held }
     }
 
@@ -121,6 +123,14 @@ impl Faults {
         self.held.store(true, Ordering::SeqCst);
     }
 
+    /// Other rules from now on; what was met is counted on.
+    ///
+    /// # Panics
+    /// When another thread did.
+    pub fn replace(&self, rules: Vec<Rule>) {
+        *self.rules.lock().expect("nobody panicked") = rules;
+    }
+
     /// The fault that a request meets, which is counted.
     ///
     /// # Panics
@@ -138,7 +148,8 @@ impl Faults {
             *count
         };
         let mut chance = chance(self.seed, &line, occurrence);
-        let rules = self.rules.iter().filter(|rule| rule.method == method && path.contains(rule.path));
+        let rules = self.rules.lock().expect("nobody panicked");
+        let rules = rules.iter().filter(|rule| rule.method == method && path.contains(rule.path));
         let fault = rules.filter_map(|rule| match rule.when {
             When::Always => Some(rule.fault),
             When::First(count) => (occurrence <= count).then_some(rule.fault),

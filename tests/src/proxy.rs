@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::TcpStream as StdStream;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream as StdStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::CONTENT_LENGTH;
+use hyper::http::request;
 use hyper::service::service_fn;
 use hyper::{Request, Response, client, server};
 use hyper_util::rt::TokioIo;
@@ -32,24 +33,35 @@ type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// A running proxy; dropping it closes every connection.
 #[derive(Debug)]
 pub struct Proxy {
-    /// The port it listens on, on this machine.
+    /// The port it listens on.
     pub port: u16,
+    /// Where it is reached.
+    pub address: SocketAddr,
     /// What it does to requests.
     pub faults: Arc<Faults>,
     _accepting: AbortOnDropHandle<()>,
 }
 
 impl Proxy {
-    /// Starts one in front of a port of this machine.
+    /// Starts one in front of a port of this machine, for this machine.
     ///
     /// # Panics
     /// When no port is free.
     pub async fn start(upstream: u16, faults: Faults) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-        let port = listener.local_addr().expect("a bound address").port();
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), upstream, faults).await
+    }
+
+    /// As [`Proxy::start`], for whoever reaches an address of this machine.
+    ///
+    /// # Panics
+    /// When no port is free, or this machine has no such address.
+    pub async fn start_on(host: IpAddr, upstream: u16, faults: Faults) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let port = address.port();
         let faults = Arc::new(faults);
         let _accepting = AbortOnDropHandle::new(tokio::spawn(accept(listener, upstream, Arc::clone(&faults))));
-        Self { port, faults, _accepting }
+        Self { port, address, faults, _accepting }
     }
 }
 
@@ -97,7 +109,8 @@ async fn answer(
     let fault = faults.decide(&request);
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-    let ask = || forward(Request::from_parts(head.clone(), Full::new(body.clone())), upstream);
+    let whole = || Full::new(body.clone()).map_err(never).boxed_unsync();
+    let ask = || forward(Request::from_parts(head.clone(), whole()), upstream);
     if let Some(hold) = faults.takes_hold(&head.method, &head.uri, &body) {
         if hold.is_done {
             ask().await?.swallow().await?;
@@ -112,6 +125,10 @@ async fn answer(
             return answer.map_err(io::Error::other);
         }
         Some(Fault::ResetBefore) => return Err(wire.reset()),
+        Some(Fault::TornUpload) => {
+            tear(head, &body, upstream).await;
+            return Err(wire.reset());
+        }
         Some(Fault::LostAnswer) => {
             ask().await?.swallow().await?;
             return Err(wire.reset());
@@ -135,6 +152,14 @@ async fn answer(
     Ok(Response::from_parts(head, StreamBody::new(pieces).boxed_unsync()))
 }
 
+/// Sends the server half of what it is told to expect, and then nothing more.
+async fn tear(head: request::Parts, body: &Bytes, upstream: u16) {
+    let half = Ok(Frame::data(body.slice(..body.len() / 2)));
+    let torn = stream::iter([half, Err(io::Error::from(io::ErrorKind::ConnectionReset))]);
+    // Whatever the server says to that, nobody hears it.
+    let _ended = forward(Request::from_parts(head, StreamBody::new(torn).boxed_unsync()), upstream).await;
+}
+
 fn never(impossible: Infallible) -> io::Error {
     match impossible {}
 }
@@ -153,7 +178,7 @@ impl Exchange {
     }
 }
 
-async fn forward(request: Request<Full<Bytes>>, upstream: u16) -> io::Result<Exchange> {
+async fn forward(request: Request<Body>, upstream: u16) -> io::Result<Exchange> {
     let stream = TcpStream::connect(("127.0.0.1", upstream)).await?;
     let (mut sender, connection) =
         client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;

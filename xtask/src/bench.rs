@@ -15,7 +15,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
 
-pub(crate) use figures::{number, short};
+pub(crate) use figures::{Spread, number, short};
+pub(crate) use peers::torch;
 pub(crate) use table::Table;
 
 use crate::cargo;
@@ -73,7 +74,7 @@ pub(crate) fn built<const N: usize>(ready: &Ready, what: &[&str], names: [&str; 
 }
 
 /// Runs a command to its end; gives its one line of answer.
-fn once(mut command: Command) -> Result<Value> {
+pub(crate) fn once(mut command: Command) -> Result<Value> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("`{program}` cannot be started"))?;
     if !output.status.success() {

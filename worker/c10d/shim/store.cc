@@ -64,10 +64,12 @@ char* vismae_store_serve(int listen_fd, vismae_text host, uint16_t port, int64_t
   });
 }
 
-char* vismae_store_connect(vismae_text host, uint16_t port, int64_t timeout_ms, vismae_store** out) {
+char* vismae_store_connect(
+    vismae_text host, uint16_t port, int64_t connect_ms, int64_t wait_ms, vismae_store** out) {
   return vismae::guarded([&] {
-    auto settings = options(port, timeout_ms);
-    *out = new vismae_store{c10::make_intrusive<c10d::TCPStore>(vismae::text(host), settings)};
+    auto store = c10::make_intrusive<c10d::TCPStore>(vismae::text(host), options(port, connect_ms));
+    store->setTimeout(std::chrono::milliseconds(wait_ms));
+    *out = new vismae_store{store};
   });
 }
 

@@ -47,7 +47,9 @@ void vismae_bytes_free(uint8_t* bytes);
 
 // store.cc. `serve` takes over `listen_fd`, a bound and listening socket.
 char* vismae_store_serve(int listen_fd, vismae_text host, uint16_t port, int64_t timeout_ms, vismae_store** out);
-char* vismae_store_connect(vismae_text host, uint16_t port, int64_t timeout_ms, vismae_store** out);
+// `connect` has a time of its own; whatever waits for a key without saying how long gets `wait_ms`.
+char* vismae_store_connect(
+    vismae_text host, uint16_t port, int64_t connect_ms, int64_t wait_ms, vismae_store** out);
 char* vismae_store_prefixed(const vismae_store* store, vismae_text prefix, vismae_store** out);
 char* vismae_store_set(const vismae_store* store, vismae_text key, const uint8_t* bytes, size_t length);
 char* vismae_store_get(const vismae_store* store, vismae_text key, uint8_t** out, size_t* out_length);

@@ -97,8 +97,13 @@ unsafe extern "C" {
         timeout_ms: i64,
         out: *mut *mut Store,
     ) -> *mut c_char;
-    pub(crate) fn vismae_store_connect(host: Text<'_>, port: u16, timeout_ms: i64, out: *mut *mut Store)
-    -> *mut c_char;
+    pub(crate) fn vismae_store_connect(
+        host: Text<'_>,
+        port: u16,
+        connect_ms: i64,
+        wait_ms: i64,
+        out: *mut *mut Store,
+    ) -> *mut c_char;
     pub(crate) fn vismae_store_prefixed(store: *const Store, prefix: Text<'_>, out: *mut *mut Store) -> *mut c_char;
     pub(crate) fn vismae_store_set(store: *const Store, key: Text<'_>, bytes: *const u8, length: usize) -> *mut c_char;
     pub(crate) fn vismae_store_get(

@@ -7,10 +7,15 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
 use std::ptr::{self, NonNull};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// How long the server's own first connection to itself may take.
 const SELF_CONNECT: Duration = Duration::from_secs(30);
+/// How long libtorch waits for a key where it is not told: for what ranks of NCCL tell each other.
+const KEY: Duration = Duration::from_secs(30);
+/// How often a connection is looked for that is to be cut, once time is up.
+const CUT: Duration = Duration::from_millis(50);
 
 /// Why a store could not be reached or used.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +104,8 @@ impl TcpStore {
             .map_err(|reason| StoreError::Serve { address: bound, reason })
     }
 
-    /// Connects to the store at `address`, trying again until `timeout`.
+    /// Connects to the store at `address`, trying again until `timeout`, which also ends the wait for a server that takes the connection and
+    /// says nothing, as a process does that does not run.
     ///
     /// # Errors
     ///
@@ -109,15 +115,30 @@ impl TcpStore {
         let failed = |reason| StoreError::Connect { address, timeout, reason };
         let before = Snapshot::take().map_err(|error| failed(error.to_string()))?;
         let mut store = ptr::null_mut();
-        // SAFETY: `host` outlives the call, and `store` is written only on success.
-        let connected = unsafe {
-            ffi::check(ffi::vismae_store_connect(
-                host.as_str().into(),
-                address.port(),
-                ffi::milliseconds(timeout),
-                &raw mut store,
-            ))
-        };
+        let connected = std::thread::scope(|scope| {
+            let (connecting, over) = sync_channel::<()>(1);
+            let before = &before;
+            scope.spawn(move || {
+                let mut patience = timeout;
+                while over.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                    // libtorch waits for an answer without end. Where the connections can't be listed, so does this call.
+                    drop(before.opened_to(address).map(|links| links.cut()));
+                    patience = CUT;
+                }
+            });
+            // SAFETY: `host` outlives the call, and `store` is written only on success.
+            let connected = unsafe {
+                ffi::check(ffi::vismae_store_connect(
+                    host.as_str().into(),
+                    address.port(),
+                    ffi::milliseconds(timeout),
+                    ffi::milliseconds(KEY),
+                    &raw mut store,
+                ))
+            };
+            drop(connecting);
+            connected
+        });
         connected
             .and_then(|()| Store::adopt(store, address.port()))
             .and_then(|root| {

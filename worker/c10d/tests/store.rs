@@ -71,6 +71,17 @@ fn connecting_to_nobody_ends_with_the_address_and_the_time() {
 }
 
 #[test]
+fn a_server_that_does_not_run_is_not_waited_for_without_end() {
+    // Connections are made for it, and nobody reads what comes over them.
+    let listener = TcpListener::bind(LOOPBACK).unwrap();
+    let silent = listener.local_addr().unwrap();
+    let start = Instant::now();
+    let error = TcpStore::connect(silent, Duration::from_millis(500)).unwrap_err();
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(error.to_string().starts_with(&format!("no store answered at `{silent}` within `500ms`")), "{error}");
+}
+
+#[test]
 fn a_key_that_never_comes_is_named() {
     let server = TcpStore::serve(LOOPBACK).unwrap();
     for error in [server.root().get("ghost", SHORT).unwrap_err(), server.root().wait("ghost", SHORT).unwrap_err()] {

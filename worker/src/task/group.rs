@@ -1,6 +1,6 @@
 //! Meeting the other ranks: from a served store to a formed group, and to the next one when it breaks.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use vismae_c10d::{Backend, GlooDevice, GroupOptions, Membership, ProcessGroup, Store, TcpStore};
@@ -16,6 +16,9 @@ use crate::agent::SlotDevice;
 const JOIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Second net for a silent peer: longer than any legitimate step, since a dead peer is noticed by its closed connection.
 const COLLECTIVE_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long one attempt to reach that store may take, and how long it may then take to answer: neither can be interrupted.
+const KNOCK: Duration = Duration::from_millis(500);
+const ANSWER: Duration = Duration::from_secs(1);
 /// How often a rank looks whether the others have come.
 const LOOK: Duration = Duration::from_millis(2);
 /// The least time that others may take to come; they may be in the middle of a step, or still wait for the links of the membership before
@@ -113,7 +116,7 @@ impl<'a> Meeting<'a> {
 
     fn join(&self, membership: &v1::Membership, rank: u32, world_size: u32) -> Result<Gang, Absence> {
         let generation = Generation(membership.generation);
-        let store = if rank == 0 { None } else { Some(connect(&membership.store_address)?) };
+        let store = if rank == 0 { None } else { Some(self.connect(&membership.store_address, generation)?) };
         tracing::info!(%generation, rank, world_size, store = %membership.store_address, "joining");
         if let Some(store) = &store {
             // The first rank may fall silent before all have met.
@@ -132,6 +135,36 @@ impl<'a> Meeting<'a> {
         Ok(Gang { group, generation, ranks: membership.ranks.clone(), _store: store })
     }
 
+    /// Connects to the store of the first rank, which may be gone: what replaces this membership then is not kept waiting.
+    fn connect(&self, address: &str, generation: Generation) -> Result<TcpStore, Absence> {
+        let parsed: SocketAddr =
+            address.parse().map_err(|_| first_is_missing(format!("store at `{address}`, expected `address:port`")))?;
+        let began = Instant::now();
+        // Nothing interrupts libtorch while it tries: it gets little time at once, and is not asked before somebody listens.
+        let attempt = || {
+            TcpStream::connect_timeout(&parsed, KNOCK).map_err(|error| error.to_string())?;
+            TcpStore::connect(parsed, ANSWER).map_err(|error| error.to_string())
+        };
+        loop {
+            let reason = match attempt() {
+                Ok(store) => return Ok(store),
+                Err(reason) => reason,
+            };
+            if self.is_over(generation) {
+                return Err(Absence::Superseded);
+            }
+            if began.elapsed() > JOIN_TIMEOUT {
+                return Err(first_is_missing(format!("no store at `{address}` for {JOIN_TIMEOUT:?}: {reason}")));
+            }
+            std::thread::sleep(LOOK * 10);
+        }
+    }
+
+    /// Whether a membership is not to be joined any more.
+    fn is_over(&self, generation: Generation) -> bool {
+        self.context.control.is_stopped() || self.context.control.is_superseded(generation)
+    }
+
     /// Waits until every rank is here: only then is the group made, which nothing could interrupt.
     ///
     /// Others may be in the middle of a step: one that knows how long a step takes says who has not come after the time of several.
@@ -143,7 +176,7 @@ impl<'a> Meeting<'a> {
         let began = Instant::now();
         let patience = self.step.map_or(FIRST_PATIENCE, |step| ARRIVAL_PATIENCE.max(step * 4));
         while here < i64::from(world) {
-            if self.context.control.is_stopped() || self.context.control.is_superseded(generation) {
+            if self.is_over(generation) {
                 // The others are not to begin without it what nothing interrupts.
                 count("here", -1).ok();
                 return Err(Absence::Superseded);
@@ -186,12 +219,6 @@ fn place(context: &TaskContext, membership: &v1::Membership) -> Result<(u32, u32
         ))
     })?;
     Ok((rank as u32, membership.ranks.len() as u32))
-}
-
-fn connect(address: &str) -> Result<TcpStore, Absence> {
-    let parsed: SocketAddr =
-        address.parse().map_err(|_| first_is_missing(format!("store at `{address}`, expected `address:port`")))?;
-    TcpStore::connect(parsed, JOIN_TIMEOUT).map_err(first_is_missing)
 }
 
 fn backend(context: &TaskContext) -> Backend {

@@ -18,6 +18,12 @@ const PEERS: List<'static> = List {
     arguments: &["--no-deps"],
 };
 
+/// The folder of the Python package that libtorch is a part of; none where it is no part of one.
+pub(crate) fn torch(ready: &Ready) -> Option<PathBuf> {
+    let is_package = ready.libtorch.folder.join("__init__.py").is_file();
+    ready.libtorch.folder.parent().filter(|_| is_package).map(Path::to_owned)
+}
+
 /// The installed peers.
 #[derive(Debug)]
 pub(crate) struct Peers {
@@ -31,9 +37,7 @@ impl Peers {
     /// Installs what the list names, unless it is there.
     pub(crate) fn install(ready: &Ready) -> Result<Self> {
         let site = pip::install_list(&ready.places, &PEERS, PYTHON)?;
-        let torch = ready.libtorch.folder.join("__init__.py").is_file();
-        let torch = ready.libtorch.folder.parent().filter(|_| torch).map(Path::to_owned);
-        Ok(Self { scripts: ready.places.checkout.join("xtask/bench"), site, torch })
+        Ok(Self { scripts: ready.places.checkout.join("xtask/bench"), site, torch: torch(ready) })
     }
 
     /// Whether those that import torch can be asked.
