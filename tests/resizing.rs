@@ -48,7 +48,7 @@ fn ranks_that_come_and_go_leave_the_training_as_it_was() {
 
     let url = format!("http://127.0.0.1:{}", free_port());
     let at = ["--coordinator", url.as_str()];
-    let up = command(&["up", "--listen", url.trim_start_matches("http://")]);
+    let up = command(&["up", "--listen", url.trim_start_matches("http://"), "--admin", "127.0.0.1:0"]);
     let _up = Process::start_logged(up, &folder.path().join("up.log"));
     let agent = |name: &str| agent(folder.path(), name, &url);
     wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());

@@ -104,7 +104,7 @@ impl Training {
         let file = folder.join(format!("{name}.toml"));
         fs::write(&file, text).expect("a job file is written");
         let (url, admin) = (format!("http://127.0.0.1:{}", free_port()), free_port());
-        let up = command(&["up", "--listen", url.trim_start_matches("http://")]);
+        let up = command(&["up", "--listen", url.trim_start_matches("http://"), "--admin", "127.0.0.1:0"]);
         let up = Process::start_logged(up, &folder.join(format!("{name}-up.log")));
         wait_for("the coordinator", || vismae(&["jobs", "--coordinator", &url]).status.success());
         let mut agent = Command::new(binary("vismae-worker"));

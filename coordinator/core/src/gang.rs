@@ -311,6 +311,10 @@ impl Gang {
     /// The figures of all members, when its work is done and nobody is left. Where two report the same one, the lower member is
     /// believed.
     pub(crate) fn figures(&self) -> Option<BTreeMap<String, f64>> {
+        // Those that are lost are members no more: with none left, nobody has done the work.
+        if self.members.is_empty() {
+            return None;
+        }
         let mut all = BTreeMap::new();
         for member in self.members.values().rev() {
             match &member.state {

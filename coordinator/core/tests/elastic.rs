@@ -77,6 +77,22 @@ fn too_few_wait_in_memory_for_a_while_and_then_stop() {
 }
 
 #[test]
+fn a_gang_that_is_lost_one_after_another_has_not_done_its_work() {
+    for members in [1, 2, 3] {
+        let mut cluster = training(members, members);
+        for worker in ["w0", "w1", "w2"] {
+            cluster.lose(worker);
+        }
+        assert_eq!(cluster.job("demo.a").state.word(), "pending", "{members}");
+        for worker in ["n0", "n1", "n2"] {
+            cluster.join(worker, 1);
+        }
+        cluster.pass(REJOIN_TIMEOUT);
+        assert_eq!(cluster.job("demo.a").state.word(), "running", "{members}");
+    }
+}
+
+#[test]
 fn newcomers_on_their_way_are_waited_for() {
     let mut cluster = training(3, 3);
     cluster.fail("demo.a/0/2", Cause::Crash);

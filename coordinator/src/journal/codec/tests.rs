@@ -133,8 +133,14 @@ fn what_a_job_has_spent_and_how_it_was_stopped_reads_back_as_it_was() {
     let stop = |attempt, why| Stop { attempt, at: at(8), why };
     let all = vec![stop(0, StopReason::Suspended), stop(1, StopReason::Failed(failure(Cause::Crash)))];
     let times = Spent { starting: Duration::from_secs(3), working: Duration::from_millis(4500) };
-    let gang =
-        Gang { seated: at(1), recruits_after: at(1), began: Some(at(4)), spent: times, ..gang(Demand::group(6)) };
+    let gang = Gang {
+        seated: at(1),
+        recruits_after: at(1),
+        formed: at(1),
+        began: Some(at(4)),
+        spent: times,
+        ..gang(Demand::group(6))
+    };
     let mut record = job(JobState::Running(gang));
     if let Record::Job { since, ledger, stops, .. } = &mut record {
         (*since, *ledger, *stops) = (Some(at(6)), spent, all);
