@@ -48,7 +48,7 @@ fn says(arguments: &[&str]) -> Value {
 }
 
 #[test]
-#[ignore = "new, and has not been seen to end well yet"]
+#[ignore = "takes three minutes, most of which are waits for ten pairs of killed nodes"]
 fn nodes_that_are_killed_at_any_stage_of_a_checkpoint_go_on_to_the_same_bits() {
     let Some(server) = S3::start() else { return };
     let runtime = tokio::runtime::Runtime::new().unwrap();
