@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use vismae_tests::cluster::{
-    Process, binary, command, descendants, files_under, free_port, kill, quick_job, scrape, succeed, vismae, wait_for,
+    Process, agent, binary, coordinator, descendants, files_under, free_port, kill, quick_job, says, scrape, succeed,
+    vismae, wait_for,
 };
 use vismae_tests::disk::with_disk;
 
@@ -17,18 +17,6 @@ use vismae_tests::disk::with_disk;
 fn job_file(folder: &Path, name: &str, epochs: u32) -> String {
     let checkpoints = "checkpoints = { every = 10, latest = 3 }";
     quick_job(folder, name, &format!("epochs = {epochs}\nlanes = 4\nslots = 2\n{checkpoints}"))
-}
-
-fn agent(folder: &Path, name: &str, url: &str) -> Process {
-    let mut agent = Command::new(binary("vismae-worker"));
-    agent.args(["agent", "--name", name, "--threads", "1", "--device", "cpu", "--coordinator", url, "--slots", "1"]);
-    Process::start_logged(agent, &folder.join(format!("{name}.log")))
-}
-
-/// What a command says with `-o json`, whatever its exit code; nothing where there is nothing to speak of yet.
-fn says(arguments: &[&str]) -> Value {
-    let output = vismae(&[arguments, &["-o", "json"]].concat());
-    serde_json::from_slice(&output.stdout).unwrap_or_default()
 }
 
 #[test]
@@ -41,11 +29,8 @@ fn a_run_that_loses_every_rank_goes_on_from_its_last_whole_checkpoint_to_the_sam
     let last = || kept("list").as_array().and_then(|all| all.last().cloned()).unwrap_or_default();
     let last_step = || last()["step"].as_u64().unwrap_or(0);
 
-    let url = format!("http://127.0.0.1:{}", free_port());
+    let (_up, url) = coordinator(folder.path(), &[]);
     let at = ["--coordinator", url.as_str()];
-    let up = command(&["up", "--listen", url.trim_start_matches("http://"), "--admin", "127.0.0.1:0"]);
-    let _up = Process::start_logged(up, &folder.path().join("up.log"));
-    wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());
     let agents = [agent(folder.path(), "first", &url), agent(folder.path(), "second", &url)];
     let pretrain = || says(&[&["jobs"][..], &at].concat())[0]["jobs"][1].clone();
     let done = || pretrain()["progress"]["done"].as_u64().unwrap_or(0);
@@ -119,11 +104,8 @@ fn a_run_that_finds_all_its_checkpoints_damaged_stops_and_names_them() {
     let job = job_file(folder.path(), "rotten", 600);
     let store = folder.path().join("rotten").to_string_lossy().into_owned();
     let kept = || says(&["checkpoints", "list", "rotten.pretrain", "--store", &store]);
-    let url = format!("http://127.0.0.1:{}", free_port());
+    let (_up, url) = coordinator(folder.path(), &[]);
     let at = ["--coordinator", url.as_str()];
-    let up = command(&["up", "--listen", url.trim_start_matches("http://"), "--admin", "127.0.0.1:0"]);
-    let _up = Process::start_logged(up, &folder.path().join("up.log"));
-    wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());
     let _agents = [agent(folder.path(), "first", &url), agent(folder.path(), "second", &url)];
     succeed(&[&["submit", job.as_str()][..], &at].concat());
     wait_for("two checkpoints", || kept().as_array().is_some_and(|all| all.len() > 1));
@@ -158,11 +140,8 @@ fn training_goes_on_without_checkpoints_while_the_disk_is_full_and_with_them_aft
     let disk = folder.path().join("full");
     std::fs::create_dir(&disk).unwrap();
     let Some(mut agent) = with_disk(&disk, "24m", &binary("vismae-worker")) else { return };
-    let url = format!("http://127.0.0.1:{}", free_port());
+    let (_up, url) = coordinator(folder.path(), &[]);
     let (at, admin) = (["--coordinator", url.as_str()], free_port());
-    let up = command(&["up", "--listen", url.trim_start_matches("http://"), "--admin", "127.0.0.1:0"]);
-    let _up = Process::start_logged(up, &folder.path().join("up.log"));
-    wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());
     agent.args(["agent", "--name", "node", "--threads", "1", "--device", "cpu", "--coordinator", &url, "--slots", "2"]);
     agent.args(["--admin", &format!("127.0.0.1:{admin}")]);
     let agent = Process::start_logged(agent, &folder.path().join("node.log"));
@@ -195,7 +174,10 @@ fn training_goes_on_without_checkpoints_while_the_disk_is_full_and_with_them_aft
         done() >= step + 30
     });
     assert_eq!(committed(), before);
-    let kept = || says(&["checkpoints", "verify", "full.pretrain", "--store", &store]);
+    let kept = || -> Value {
+        let verified = succeed(&["checkpoints", "verify", "full.pretrain", "--store", &store, "-o", "json"]);
+        serde_json::from_str(&verified).unwrap()
+    };
     assert!(kept().as_array().unwrap().iter().all(|kept| kept["damages"] == Value::Array(vec![])), "{:#}", kept());
 
     drop(file);
@@ -206,8 +188,7 @@ fn training_goes_on_without_checkpoints_while_the_disk_is_full_and_with_them_aft
     assert_eq!(says(&["audit", "full.pretrain", "--store", &store])["exact"], true);
     // Nothing is left of those that failed, listed or not.
     let of = |kept: &Value| kept["folder"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-    let listed = says(&["checkpoints", "list", "full.pretrain", "--store", &store]);
-    let named: Vec<String> = listed.as_array().unwrap().iter().map(of).collect();
+    let named: Vec<String> = kept().as_array().unwrap().iter().map(of).collect();
     let checkpoints = disk.join("runs/full.pretrain/checkpoints");
     let found = files_under(&checkpoints);
     let strays: Vec<&String> =

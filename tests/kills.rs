@@ -2,14 +2,11 @@
 //! holds one request until they are gone.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
 use vismae_tests::clients::S3;
-use vismae_tests::cluster::{
-    Process, binary, command, descendants, free_port, kill, quick_job, succeed, vismae, wait_for,
-};
+use vismae_tests::cluster::{agent, coordinator, descendants, kill, quick_job, says, succeed, vismae, wait_for};
 use vismae_tests::faults::{Faults, Hold};
 use vismae_tests::proxy::Proxy;
 
@@ -35,18 +32,6 @@ fn job_file(folder: &Path, name: &str) -> String {
     quick_job(folder, name, "epochs = 300\nlanes = 4\nslots = 2\ncheckpoints = { every = 10, latest = 2 }")
 }
 
-fn agent(folder: &Path, name: &str, url: &str) -> Process {
-    let mut agent = Command::new(binary("vismae-worker"));
-    agent.args(["agent", "--name", name, "--threads", "1", "--device", "cpu", "--coordinator", url, "--slots", "1"]);
-    Process::start_logged(agent, &folder.join(format!("{name}.log")))
-}
-
-/// What a command says with `-o json`; nothing where there is nothing to speak of yet.
-fn says(arguments: &[&str]) -> Value {
-    let output = vismae(&[arguments, &["-o", "json"]].concat());
-    serde_json::from_slice(&output.stdout).unwrap_or_default()
-}
-
 #[test]
 #[ignore = "takes three minutes, most of which are waits for ten pairs of killed nodes"]
 fn nodes_that_are_killed_at_any_stage_of_a_checkpoint_go_on_to_the_same_bits() {
@@ -64,11 +49,8 @@ fn nodes_that_are_killed_at_any_stage_of_a_checkpoint_go_on_to_the_same_bits() {
     let text = std::fs::read_to_string(&wild).unwrap();
     std::fs::write(&wild, text.replace("store = \"wild\"", &format!("store = \"{}\"", bucket(proxy.port)))).unwrap();
 
-    let url = format!("http://127.0.0.1:{}", free_port());
+    let (_up, url) = coordinator(folder.path(), &[]);
     let at = ["--coordinator", url.as_str()];
-    let up = command(&["up", "--listen", url.trim_start_matches("http://"), "--admin", "127.0.0.1:0"]);
-    let _up = Process::start_logged(up, &folder.path().join("up.log"));
-    wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());
     succeed(&[&["submit", wild.as_str()][..], &at].concat());
     let store = bucket(server.port());
     let kept = || says(&["checkpoints", "verify", "wild.pretrain", "--store", &store]);

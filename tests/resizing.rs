@@ -7,19 +7,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tempfile::TempDir;
 use vismae_tests::cluster::{
-    Process, binary, command, descendants, free_port, go_on, kill, pause, quick_job, succeed, vismae, wait_for,
+    agent, coordinator, descendants, go_on, kill, pause, quick_job, succeed, vismae, wait_for,
 };
 
 /// A pre-training of `slots` ranks that goes on with one.
 fn job_file(folder: &Path, name: &str, slots: u32, epochs: u32) -> String {
     quick_job(folder, name, &format!("epochs = {epochs}\nlanes = 4\nslots = {slots}\nmin_slots = 1"))
-}
-
-fn agent(folder: &Path, name: &str, url: &str) -> Process {
-    let mut agent = std::process::Command::new(binary("vismae-worker"));
-    agent.args(["agent", "--name", name, "--threads", "1", "--device", "cpu", "--coordinator", url, "--slots", "1"]);
-    agent.env("RUST_LOG", "info,vismae_worker=debug");
-    Process::start_logged(agent, &folder.join(format!("{name}.log")))
 }
 
 /// Number and loss of every step of a run.
@@ -46,12 +39,9 @@ fn ranks_that_come_and_go_leave_the_training_as_it_was() {
     let calm = job_file(folder.path(), "calm", 1, epochs);
     let wild = job_file(folder.path(), "wild", 3, epochs);
 
-    let url = format!("http://127.0.0.1:{}", free_port());
+    let (_up, url) = coordinator(folder.path(), &[]);
     let at = ["--coordinator", url.as_str()];
-    let up = command(&["up", "--listen", url.trim_start_matches("http://"), "--admin", "127.0.0.1:0"]);
-    let _up = Process::start_logged(up, &folder.path().join("up.log"));
     let agent = |name: &str| agent(folder.path(), name, &url);
-    wait_for("the coordinator", || vismae(&[&["jobs"][..], &at].concat()).status.success());
     let pretrain = || -> Value {
         let jobs: Value = serde_json::from_str(&succeed(&[&["jobs", "-o", "json"][..], &at].concat())).unwrap();
         jobs[0]["jobs"][1].clone()

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 use vismae_tests::cluster::{
-    Process, binary, command, descendants, free_port, quick_job, scrape, succeed, vismae, wait_for,
+    Process, agent, coordinator, descendants, free_port, quick_job, scrape, succeed, vismae, wait_for,
 };
 use vismae_tests::freeze::Frozen;
 
@@ -28,25 +28,14 @@ impl Cluster {
     fn start() -> Self {
         let folder = TempDir::new().unwrap();
         succeed(&["phantom", &folder.path().join("phantom").to_string_lossy(), "--size", "10"]);
-        let (listen, admin) = (format!("127.0.0.1:{}", free_port()), free_port());
-        let url = format!("http://{listen}");
-        let up = command(&["up", "--listen", &listen, "--admin", &format!("127.0.0.1:{admin}"), "--stall", BOUND]);
-        let up = Process::start_logged(up, &folder.path().join("up.log"));
-        let mut cluster = Self { folder, url, admin, _up: up, agents: Vec::new() };
-        wait_for("the coordinator", || vismae(&cluster.at(&["jobs"])).status.success());
-        cluster.agents = ["w0", "w1", "w2"].map(|name| cluster.agent(name)).into();
-        cluster
+        let admin = free_port();
+        let (up, url) = coordinator(folder.path(), &["--stall", BOUND, "--admin", &format!("127.0.0.1:{admin}")]);
+        let agents = ["w0", "w1", "w2"].map(|name| agent(folder.path(), name, &url)).into();
+        Self { folder, url, admin, _up: up, agents }
     }
 
     fn path(&self) -> &Path {
         self.folder.path()
-    }
-
-    fn agent(&self, name: &str) -> Process {
-        let mut agent = std::process::Command::new(binary("vismae-worker"));
-        let fixed = ["agent", "--threads", "1", "--device", "cpu", "--slots", "1", "--name", name];
-        agent.args(fixed).args(["--coordinator", &self.url]).env("RUST_LOG", "info,vismae_worker=debug");
-        Process::start_logged(agent, &self.path().join(format!("{name}.log")))
     }
 
     fn at<'a>(&'a self, command: &[&'a str]) -> Vec<&'a str> {
@@ -84,7 +73,7 @@ impl Cluster {
 #[test]
 fn a_rank_that_hangs_while_its_pulse_goes_on_is_left_out_and_comes_back() {
     let cluster = Cluster::start();
-    let job = quick_job(cluster.path(), "wild", "epochs = 400\nlanes = 3\nslots = 3\nmin_slots = 1");
+    let job = quick_job(cluster.path(), "wild", "epochs = 200\nlanes = 3\nslots = 3\nmin_slots = 1");
     succeed(&cluster.at(&["submit", &job]));
     wait_for("three ranks at work", || cluster.pretrain()["slots"].as_array().map_or(0, Vec::len) == 3);
     cluster.goes_on();

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 /// How long anything may take before the test gives it up.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -90,6 +92,41 @@ learning_rate = 1e-3
     let path = folder.join(format!("{name}.toml"));
     std::fs::write(&path, text).expect("a job file is written");
     path.to_string_lossy().into_owned()
+}
+
+/// What a command says with `-o json`, whatever its exit code; nothing where it says nothing yet.
+///
+/// # Panics
+/// When it can't be started.
+pub fn says(arguments: &[&str]) -> Value {
+    let output = vismae(&[arguments, &["-o", "json"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_default()
+}
+
+/// A coordinator that answers, with its log in a folder, and its URL. Its ports are its own, unless the options name another `--admin`.
+///
+/// # Panics
+/// When it does not come up.
+pub fn coordinator(folder: &Path, options: &[&str]) -> (Process, String) {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let mut up = command(&["up", "--listen", &listen]);
+    let admin = if options.contains(&"--admin") { &[][..] } else { &["--admin", "127.0.0.1:0"] };
+    up.args(admin).args(options);
+    let up = Process::start_logged(up, &folder.join("up.log"));
+    let url = format!("http://{listen}");
+    wait_for("the coordinator", || vismae(&["jobs", "--coordinator", &url]).status.success());
+    (up, url)
+}
+
+/// A node with one slot of one thread, with its log in a folder.
+///
+/// # Panics
+/// When it can't be started.
+pub fn agent(folder: &Path, name: &str, url: &str) -> Process {
+    let mut agent = Command::new(binary("vismae-worker"));
+    agent.args(["agent", "--name", name, "--threads", "1", "--device", "cpu", "--coordinator", url, "--slots", "1"]);
+    agent.env("RUST_LOG", "info,vismae_worker=debug");
+    Process::start_logged(agent, &folder.join(format!("{name}.log")))
 }
 
 /// Everything a store folder holds, as paths relative to it, sorted.

@@ -1,5 +1,6 @@
 //! What all ranks take for their part of a step, gathered by the first of them and told a window at a time.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use vismae_core::ids::Generation;
@@ -24,14 +25,14 @@ pub(super) struct PaceMeter<'a> {
     /// How many lanes each rank has.
     shares: Vec<f64>,
     /// Of each step its own duration, and the own time of each rank.
-    steps: Vec<(f64, Vec<f64>)>,
+    steps: VecDeque<(f64, Vec<f64>)>,
     warm_up: usize,
     began: Instant,
 }
 
 impl<'a> PaceMeter<'a> {
     pub(super) fn new(reporter: &'a Reporter, generation: Generation, shares: Vec<f64>) -> Self {
-        Self { reporter, generation, shares, steps: Vec::new(), warm_up: WARM_UP, began: Instant::now() }
+        Self { reporter, generation, shares, steps: VecDeque::new(), warm_up: WARM_UP, began: Instant::now() }
     }
 
     /// Takes in a step; tells of the window when it is full.
@@ -45,9 +46,9 @@ impl<'a> PaceMeter<'a> {
             return;
         }
         if self.steps.len() == MOST {
-            self.steps.remove(0);
+            self.steps.pop_front();
         }
-        self.steps.push((seconds, own_seconds));
+        self.steps.push_back((seconds, own_seconds));
         if self.steps.len() >= FEWEST && self.began.elapsed() >= WINDOW {
             self.reporter.send(Event::Paced(self.window()));
             self.steps.clear();

@@ -3,7 +3,7 @@
 mod processes;
 mod rules;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use vismae_core::coordinator::Coordinator;
@@ -63,6 +63,8 @@ pub(crate) struct World {
     joined: u32,
     submitted: u32,
     pub(crate) over: BTreeMap<JobId, JobState>,
+    /// Jobs of which some process has said that it is done.
+    done: BTreeSet<JobId>,
     generations: BTreeMap<JobId, u64>,
     /// What was kept: the latest record of each kind and key.
     records: BTreeMap<String, Record>,
@@ -112,6 +114,7 @@ impl World {
             joined: 0,
             submitted: 0,
             over: BTreeMap::new(),
+            done: BTreeSet::new(),
             generations: BTreeMap::new(),
             records: BTreeMap::new(),
             crash: None,

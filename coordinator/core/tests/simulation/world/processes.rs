@@ -58,6 +58,9 @@ impl World {
 
     /// The agent of a process passes on what it says, and keeps its end until it is told that nobody needs it again.
     fn tell(&mut self, worker: &WorkerId, slot: u32, task: TaskId, report: TaskReport) {
+        if matches!(report, TaskReport::Succeeded { .. }) {
+            self.done.insert(task.job.clone());
+        }
         let agent = self.agents.get_mut(worker).unwrap();
         if matches!(report, TaskReport::Succeeded { .. } | TaskReport::Failed { .. } | TaskReport::Stopped) {
             agent.slots.remove(&slot);

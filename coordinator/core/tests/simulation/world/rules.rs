@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vismae_core::device::PerKind;
 use vismae_core::gang::{Member, MemberState};
 use vismae_core::ids::{JobId, SlotId, TaskId};
-use vismae_core::job::JobState;
+use vismae_core::job::{JobState, Outcome};
 use vismae_core::reason::Reason;
 use vismae_core::schedule::solve;
 use vismae_core::spec::Demand;
@@ -20,6 +20,9 @@ impl World {
             for job in &pipeline.jobs {
                 if let Some(before) = self.over.get(&job.id) {
                     assert_eq!(before, &job.state, "{} was over", job.id);
+                }
+                if matches!(job.state, JobState::Over { outcome: Outcome::Succeeded { .. }, .. }) {
+                    assert!(self.done.contains(&job.id), "{} has succeeded, and nobody has said so", job.id);
                 }
                 if job.state.is_over() {
                     self.over.insert(job.id.clone(), job.state.clone());
