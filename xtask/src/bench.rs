@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
 
-pub(crate) use figures::{Spread, number, short};
+pub(crate) use figures::{Bar, Figure, Spread, all_met, number, short};
 pub(crate) use peers::torch;
 pub(crate) use table::Table;
 

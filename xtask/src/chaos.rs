@@ -12,10 +12,10 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::Value;
 
-use crate::bench::{Output, Spread, Table, built, number, short};
+use crate::bench::{Figure, Output, Spread, Table, all_met, built, number, short};
 use crate::setup::Ready;
 use crate::{clients, setup};
-use bars::{Verdict, of_chaos, of_soak, seconds, share};
+use bars::{of_chaos, of_soak, seconds, share};
 
 /// How often the peer loses a worker.
 const KILLS: u32 = 5;
@@ -51,23 +51,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let folder = chaos.with_file_name(format!("chaos-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let mut report = report(&ready, options, (&chaos, &folder))?;
-    let verdicts = match options.soak {
+    let figures = match options.soak {
         true => of_soak(&report["soak"])?,
         false => {
             report["peer"] = peer::measure(&ready, options.trainers, KILLS)?;
             of_chaos(&report["runs"])?
         }
     };
-    report["bars"] = verdicts.iter().map(Verdict::json).collect();
-    match (options.output, options.soak) {
-        (Output::Json, _) => println!("{report:#}"),
-        (Output::Table, true) => println!("{}", soaked(&report)?),
-        (Output::Table, false) => println!("{}", shown(&report)?),
+    report["bars"] = Figure::list(&figures);
+    match options.output {
+        Output::Json => println!("{report:#}"),
+        Output::Table => {
+            let text = if options.soak { soaked(&report)? } else { shown(&report)? };
+            println!("{text}{}\n\n{}", left_out(&report)?, Figure::table(&figures));
+        }
     }
-    let missed: Vec<&str> = verdicts.iter().filter(|verdict| !verdict.is_met).map(|verdict| verdict.name).collect();
-    if !missed.is_empty() {
-        bail!("missed: {}; logs are in `{}`", missed.join(", "), folder.display());
-    }
+    all_met(&report["bars"]).with_context(|| format!("logs are in `{}`", folder.display()))?;
     fs::remove_dir_all(&folder).context("what the runs left can't be removed")
 }
 
@@ -170,7 +169,7 @@ fn shown(report: &Value) -> Result<String> {
             short(peer.median / ours.median)
         );
     }
-    Ok(text + &left_out(report)? + &bars_of(report)?)
+    Ok(text)
 }
 
 /// The figures of a soak.
@@ -194,7 +193,7 @@ fn soaked(report: &Value) -> Result<String> {
         number(soak, "silences")?,
         counts("groups"),
     );
-    Ok(text + &left_out(report)? + &bars_of(report)?)
+    Ok(text)
 }
 
 fn left_out(report: &Value) -> Result<String> {
@@ -203,13 +202,4 @@ fn left_out(report: &Value) -> Result<String> {
         format!("\nleft out: {} ({})", word("what"), word("why"))
     };
     Ok(list(report, "left_out")?.iter().map(line).collect())
-}
-
-fn bars_of(report: &Value) -> Result<String> {
-    let mut table = Table::new(&["", "figure", "bar", ""]);
-    for bar in list(report, "bars")? {
-        let word = |name: &str| bar[name].as_str().unwrap_or_default().to_owned();
-        table.row(vec![word("name"), word("figure"), word("bar"), word("verdict")]);
-    }
-    Ok(format!("\n\n{table}"))
 }

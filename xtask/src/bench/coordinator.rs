@@ -11,8 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::figures::{Bar, all_met, short};
-use super::table::Table;
+use super::figures::{Bar, Figure, all_met};
 use super::{Output, built, once};
 use crate::cargo;
 use crate::setup::{self, Ready};
@@ -102,16 +101,16 @@ pub(super) fn run(options: &Options) -> Result<()> {
         "finished": finished, "restart": restart, "stored": stored,
     });
     let rows = rows(options, &figures)?;
-    let bars: Vec<Value> = rows.iter().map(Row::json).collect();
+    let bars = Figure::list(&rows);
     match options.output {
         Output::Json => println!("{:#}", json!({ "rows": bars, "figures": figures })),
-        Output::Table => println!("{}", table(&rows)),
+        Output::Table => println!("{}", Figure::table(&rows)),
     }
-    all_met(&Value::Array(bars))
+    all_met(&bars)
 }
 
 /// The figures that people look at, and the bars of some.
-fn rows(options: &Options, figures: &Value) -> Result<Vec<Row>> {
+fn rows(options: &Options, figures: &Value) -> Result<Vec<Figure>> {
     let (agents, pipelines) = (options.agents, options.pipelines);
     let (mib, mb) = (1.0 / 1_048_576.0, 1e-6);
     let (below, at_least) = (|bar| Some(Bar::Below(bar)), |bar| Some(Bar::AtLeast(bar)));
@@ -170,36 +169,9 @@ fn rows(options: &Options, figures: &Value) -> Result<Vec<Row>> {
     let row = |(figure, path, unit, bar): (String, &str, f64, Option<Bar>)| {
         let value =
             figures.pointer(path).and_then(Value::as_f64).with_context(|| format!("no figure is at `{path}`"))?;
-        Ok(Row { figure, value: value * unit, bar })
+        Ok(Figure::new(figure, value * unit, bar))
     };
     rows.into_iter().map(row).collect()
-}
-
-/// A figure in the table.
-struct Row {
-    figure: String,
-    value: f64,
-    bar: Option<Bar>,
-}
-
-impl Row {
-    fn verdict(&self) -> Option<&'static str> {
-        self.bar.map(|bar| bar.verdict(self.value))
-    }
-
-    fn json(&self) -> Value {
-        let bar = self.bar.map(|bar| bar.to_string());
-        json!({ "figure": self.figure, "value": self.value, "bar": bar, "verdict": self.verdict() })
-    }
-}
-
-fn table(rows: &[Row]) -> Table {
-    let mut table = Table::new(&["", "figure", "bar", ""]);
-    for row in rows {
-        let bar = row.bar.map(|bar| bar.to_string()).unwrap_or_default();
-        table.row(vec![row.figure.clone(), short(row.value), bar, row.verdict().unwrap_or_default().to_owned()]);
-    }
-    table
 }
 
 impl Ground {

@@ -5,6 +5,8 @@ use std::fmt;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use super::table::Table;
+
 /// The middle of some figures, and how far they lie apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Spread {
@@ -41,6 +43,9 @@ impl fmt::Display for Spread {
 
 /// Three significant digits, and every digit before the point.
 pub(crate) fn short(figure: f64) -> String {
+    if figure != 0.0 && figure.abs() < 0.01 {
+        return format!("{figure:.1e}");
+    }
     let digits = match figure.abs() {
         100.0.. => 0,
         10.0.. => 1,
@@ -72,6 +77,7 @@ const MISSED: &str = "missed";
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Bar {
     AtLeast(f64),
+    AtMost(f64),
     Below(f64),
 }
 
@@ -80,9 +86,50 @@ impl Bar {
     pub(crate) fn verdict(self, figure: f64) -> &'static str {
         let met = match self {
             Self::AtLeast(bar) => figure >= bar,
+            Self::AtMost(bar) => figure <= bar,
             Self::Below(bar) => figure < bar,
         };
         if met { "met" } else { MISSED }
+    }
+}
+
+/// A figure by its name, and the bar that it is held against, if it is.
+#[derive(Debug)]
+pub(crate) struct Figure {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    pub(crate) bar: Option<Bar>,
+}
+
+impl Figure {
+    pub(crate) fn new(name: impl Into<String>, value: f64, bar: Option<Bar>) -> Self {
+        Self { name: name.into(), value, bar }
+    }
+
+    /// What was not measured, and is no number, meets no bar.
+    pub(crate) fn verdict(&self) -> Option<&'static str> {
+        self.bar.map(|bar| bar.verdict(self.value))
+    }
+
+    fn json(&self) -> Value {
+        let bar = self.bar.map(|bar| bar.to_string());
+        json!({ "figure": self.name, "value": self.value, "bar": bar, "verdict": self.verdict() })
+    }
+
+    /// As programs read them.
+    pub(crate) fn list(figures: &[Self]) -> Value {
+        figures.iter().map(Self::json).collect()
+    }
+
+    /// As people read them.
+    pub(crate) fn table(figures: &[Self]) -> Table {
+        let mut table = Table::new(&["", "figure", "bar", ""]);
+        for figure in figures {
+            let bar = figure.bar.map(|bar| bar.to_string()).unwrap_or_default();
+            let verdict = figure.verdict().unwrap_or_default().to_owned();
+            table.row(vec![figure.name.clone(), short(figure.value), bar, verdict]);
+        }
+        table
     }
 }
 
@@ -117,6 +164,7 @@ impl fmt::Display for Bar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AtLeast(bar) => write!(f, ">= {bar}"),
+            Self::AtMost(bar) => write!(f, "<= {bar}"),
             Self::Below(bar) => write!(f, "< {bar}"),
         }
     }
@@ -137,6 +185,7 @@ mod tests {
     fn figures_keep_three_digits() {
         let spread = Spread { median: 12_345.6, least: 9.876, most: 0.012_34 };
         assert_eq!(spread.to_string(), "12346 (9.88..0.012)");
+        assert_eq!([0.0, 0.000_059].map(short), ["0.000", "5.9e-5"]);
     }
 
     #[test]
@@ -153,5 +202,8 @@ mod tests {
         assert_eq!(Bar::AtLeast(2.0).verdict(2.0), "met");
         assert_eq!(Bar::AtLeast(2.0).verdict(1.99), "missed");
         assert_eq!(Bar::Below(15.0).verdict(15.0), "missed");
+        assert_eq!(Bar::AtMost(15.0).verdict(15.0), "met");
+        let bars = [Bar::AtLeast(0.0), Bar::AtMost(1.0), Bar::Below(1.0)];
+        assert_eq!(bars.map(|bar| bar.verdict(f64::NAN)), ["missed"; 3], "what was not measured");
     }
 }

@@ -1,40 +1,15 @@
 //! What a run under faults, and one under slowness, is to keep.
 
 use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::bench::{number, short};
+use crate::bench::{Bar, Figure, number};
 
 /// After how many seconds of silence a worker is given up.
 const LEASE: f64 = 5.0;
 
-/// A bar, and whether it is met.
-#[derive(Debug)]
-pub(super) struct Verdict {
-    pub(super) name: &'static str,
-    figure: String,
-    bar: String,
-    pub(super) is_met: bool,
-}
-
-impl Verdict {
-    pub(super) fn json(&self) -> Value {
-        let verdict = if self.is_met { "met" } else { "MISSED" };
-        json!({ "name": self.name, "figure": self.figure, "bar": self.bar, "verdict": verdict })
-    }
-
-    fn at_most(name: &'static str, figure: f64, bar: f64) -> Self {
-        let shown = if bar < 0.1 { format!("{figure:.1e}") } else { short(figure) };
-        Self { name, figure: shown, bar: format!("<= {bar}"), is_met: figure <= bar }
-    }
-
-    fn at_least(name: &'static str, figure: f64, bar: f64) -> Self {
-        Self { name, figure: short(figure), bar: format!(">= {bar}"), is_met: figure >= bar }
-    }
-}
-
 /// Of runs under faults, all together.
-pub(super) fn of_chaos(runs: &Value) -> Result<Vec<Verdict>> {
+pub(super) fn of_chaos(runs: &Value) -> Result<Vec<Figure>> {
     let runs = runs.as_array().filter(|runs| !runs.is_empty()).context("the answer has no runs")?;
     let costs = |of: fn(&Value) -> bool| {
         let faults = runs.iter().flat_map(|run| run["faults"].as_array().into_iter().flatten());
@@ -48,29 +23,29 @@ pub(super) fn of_chaos(runs: &Value) -> Result<Vec<Verdict>> {
     let distances: Vec<f64> = runs.iter().map(|run| number(run, "weights_distance")).collect::<Result<_>>()?;
     let inexact = runs.iter().filter(|run| run["is_exact"] != true).count();
     Ok(vec![
-        Verdict::at_most("kill to the next step, median, s", share(&lost, 0.5), 1.0),
-        Verdict::at_most("kill to the next step, p95, s", share(&lost, 0.95), 3.0),
-        Verdict::at_most("silence to the next step, longest, s", share(&silent, 1.0), LEASE + 2.0),
-        Verdict::at_least("speed kept", sum("calm_seconds")? / sum("wild_seconds")?, 0.9),
-        Verdict::at_most("audits that are not exact", inexact as f64, 0.0),
+        Figure::new("kill to the next step, median, s", share(&lost, 0.5), Some(Bar::AtMost(1.0))),
+        Figure::new("kill to the next step, p95, s", share(&lost, 0.95), Some(Bar::AtMost(3.0))),
+        Figure::new("silence to the next step, longest, s", share(&silent, 1.0), Some(Bar::AtMost(LEASE + 2.0))),
+        Figure::new("speed kept", sum("calm_seconds")? / sum("wild_seconds")?, Some(Bar::AtLeast(0.9))),
+        Figure::new("audits that are not exact", inexact as f64, Some(Bar::AtMost(0.0))),
         // Not a number is above every bar.
-        Verdict::at_most("distance of the weights", distances.into_iter().fold(0.0, worse), 1e-3),
+        Figure::new("distance of the weights", distances.into_iter().fold(0.0, worse), Some(Bar::AtMost(1e-3))),
     ])
 }
 
 /// Of a run under slowness.
-pub(super) fn of_soak(soak: &Value) -> Result<Vec<Verdict>> {
+pub(super) fn of_soak(soak: &Value) -> Result<Vec<Figure>> {
     let groups = soak["groups"].as_object().context("the answer counts no groups")?;
     let count = |groups: &mut dyn Iterator<Item = (&String, &Value)>| {
         groups.map(|(_, count)| count.as_f64().unwrap_or(f64::NAN)).sum::<f64>()
     };
     let later = count(&mut groups.iter().filter(|(reason, _)| *reason != "start"));
     Ok(vec![
-        Verdict::at_most("groups of ranks replaced", later, 0.0),
-        Verdict::at_most("workers given up", number(soak, "workers_lost")?, 0.0),
-        Verdict::at_most("tasks failed", number(soak, "tasks_failed")?, 0.0),
-        Verdict::at_most("trainings begun again or not exact", number(soak, "runs_spoiled")?, 0.0),
-        Verdict::at_least("trainings", number(soak, "runs")?, 1.0),
+        Figure::new("groups of ranks replaced", later, Some(Bar::AtMost(0.0))),
+        Figure::new("workers given up", number(soak, "workers_lost")?, Some(Bar::AtMost(0.0))),
+        Figure::new("tasks failed", number(soak, "tasks_failed")?, Some(Bar::AtMost(0.0))),
+        Figure::new("trainings begun again or not exact", number(soak, "runs_spoiled")?, Some(Bar::AtMost(0.0))),
+        Figure::new("trainings", number(soak, "runs")?, Some(Bar::AtLeast(1.0))),
     ])
 }
 
@@ -98,6 +73,8 @@ fn worse(one: f64, other: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn run(kills: &[f64], silences: &[f64]) -> Value {
@@ -111,13 +88,14 @@ mod tests {
         })
     }
 
-    fn missed(runs: &Value) -> Vec<&'static str> {
-        of_chaos(runs).unwrap().into_iter().filter(|verdict| !verdict.is_met).map(|verdict| verdict.name).collect()
+    fn missed(runs: &Value) -> Vec<String> {
+        let missed = |figure: &Figure| figure.verdict() == Some("missed");
+        of_chaos(runs).unwrap().into_iter().filter(missed).map(|figure| figure.name).collect()
     }
 
     #[test]
     fn each_bar_is_missed_by_its_own_figure_alone() {
-        assert_eq!(missed(&json!([run(&[0.1, 0.2], &[5.5])])), [""; 0]);
+        assert_eq!(missed(&json!([run(&[0.1, 0.2], &[5.5])])), Vec::<String>::new());
         assert_eq!(missed(&json!([run(&[0.1, 1.1, 1.2], &[5.5])])), ["kill to the next step, median, s"]);
         assert_eq!(missed(&json!([run(&[0.1, 0.2, 3.1], &[5.5])])), ["kill to the next step, p95, s"]);
         let two = json!([run(&[0.1], &[5.5]), run(&[0.1], &[7.1])]);
@@ -147,7 +125,7 @@ mod tests {
                 "runs": 3,
             })
         };
-        let met = |soak| of_soak(&soak).unwrap().iter().all(|verdict| verdict.is_met);
+        let met = |soak| of_soak(&soak).unwrap().iter().all(|figure| figure.verdict() == Some("met"));
         assert!(met(soak(0)));
         assert!(!met(soak(1)));
     }
